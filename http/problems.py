@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
-from innkeeper.protocol.billing.refusals import GuestOwes
+from innkeeper.protocol.billing.refusals import GuestOwes, SellerIncomplete
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
@@ -65,6 +65,7 @@ STATUS: dict[type[Refusal], int] = {
     refusals.ActionNotAllowed: 409,
     GuestHasStays: 409,
     GuestOwes: 409,
+    SellerIncomplete: 409,
     refusals.GuestErased: 410,
     refusals.StaleVersion: 412,
     refusals.IdempotencyKeyReused: 422,
@@ -138,6 +139,9 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     ),
     GuestOwes: lambda refusal: (
         "the guest cannot be forgotten: the balance of " + ", ".join(refusal.bookings) + " is not zero"
+    ),
+    SellerIncomplete: lambda refusal: (
+        "no document can be issued: the seller in the hotel's billing terms lacks " + ", ".join(refusal.lacking)
     ),
     refusals.GuestErased: lambda _: (
         "the reply that was given under this idempotency key had details of a guest who is forgotten; what was done"

@@ -1,14 +1,8 @@
 """The aggregate type of billing: the router of the ledgers, and the fold and snapshot of a ledger."""
 
 from innkeeper.actors.billing.ledger import LedgerActor
-from innkeeper.actors.billing.rules.state import (
-    LedgerState,
-    add_details,
-    describe,
-    evolve,
-    lacking_details,
-    restore,
-)
+from innkeeper.actors.billing.rules.snapshot import add_details, describe, lacking_details, restore
+from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
 from innkeeper.protocol.billing.commands import ApplyReservationEvent

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from innkeeper.delivery.archive.synced_files import write_files
-from innkeeper.protocol.billing.events import CreditNoteIssued, InvoiceIssued
+from innkeeper.protocol.billing.events import CreditNoteIssued, DepositInvoiceIssued, InvoiceIssued
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
@@ -62,15 +62,15 @@ def file_name(record: RecordedEvent) -> str:
 
 def name_to_find(record: RecordedEvent) -> str | None:
     """The file of an event that is to be found when a backup is restored, in both forms of the archive:
-    `forgotten-guests/{hotel}/{guest}/{id}.json`, `invoices/{hotel}/{number}/{id}.json`, and the same for
-    `credit-notes`; None for other events."""
+    `forgotten-guests/{hotel}/{guest}/{id}.json`, `invoices/{hotel}/{series}/{number}/{id}.json`, and the
+    same for `credit-notes`; None for other events."""
     match record.event:
         case GuestForgotten(guest=guest):
-            folder, what = FORGOTTEN_GUESTS, guest
-        case InvoiceIssued(number=number):
-            folder, what = INVOICES, number
-        case CreditNoteIssued(number=number):
-            folder, what = CREDIT_NOTES, number
+            folder, what = FORGOTTEN_GUESTS, quote(guest, safe="")
+        case InvoiceIssued(number=number, series=series) | DepositInvoiceIssued(number=number, series=series):
+            folder, what = INVOICES, f"{series}/{quote(number, safe='')}"
+        case CreditNoteIssued(number=number, series=series):
+            folder, what = CREDIT_NOTES, f"{series}/{quote(number, safe='')}"
         case _:
             return None
-    return f"{folder}/{record.hotel}/{quote(what, safe='')}/{record.id}.json"
+    return f"{folder}/{record.hotel}/{what}/{record.id}.json"

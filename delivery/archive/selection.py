@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from innkeeper.delivery.archive import event_files
 from innkeeper.delivery.archive.event_files import CREDIT_NOTES, FORGOTTEN_GUESTS, INVOICES
 from innkeeper.delivery.archive.segments import SegmentArchive
+from innkeeper.protocol.billing.folio import DocumentKind, IssuedNumbers
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.archive import Archived, DocumentNumbers
+from innkeeper.protocol.ports.archive import Archived
 from innkeeper.protocol.ports.subscriptions import Effects, EventHandler, no_effects
 from innkeeper.protocol.values.operator_error import OperatorError
 
@@ -55,30 +56,36 @@ def read_archive(url: str) -> Archived:
         files, root = (None, "") if folder is not None else _file_system(url)
         is_archive = folder.is_dir() if folder is not None else files.isdir(root)
 
-        def names(kind: str) -> list[tuple[str, str]]:
-            """What there is of a kind: each hotel, and the id or number."""
-            pattern = f"{kind}/*/*/*.json"
+        def names(kind: str, parts: int) -> list[tuple[str, ...]]:
+            """What there is of a kind: the parts of the names of its files, the first of which is the hotel."""
+            pattern = f"{kind}{'/*' * parts}/*.json"
             found = folder.glob(pattern) if folder is not None else map(PurePosixPath, files.glob(f"{root}/{pattern}"))
-            return [(path.parts[-3], path.parts[-2]) for path in found]
+            return [path.parts[-1 - parts : -1] for path in found]
 
-        forgotten = {guest for _, guest in names(FORGOTTEN_GUESTS)}
-        invoices, credit_notes = _highest(names(INVOICES)), _highest(names(CREDIT_NOTES))
+        forgotten = {guest for _, guest in names(FORGOTTEN_GUESTS, 2)}
+        issued = [
+            (kind, document)
+            for kind, folder_name in ((DocumentKind.INVOICE, INVOICES), (DocumentKind.CREDIT_NOTE, CREDIT_NOTES))
+            for document in names(folder_name, 3)
+        ]
     except Exception as error:  # each driver raises exceptions of its own
         raise ArchiveUnreadable(f"{url} cannot be read: {error}") from error
     if not is_archive:
         raise ArchiveUnreadable(f"{url} is no archive: give its folder or URL with --archive")
-    hotels = invoices.keys() | credit_notes.keys()
-    numbers = {hotel: DocumentNumbers(invoices.get(hotel, 0), credit_notes.get(hotel, 0)) for hotel in hotels}
-    return Archived(forgotten, numbers)
+    return Archived(forgotten, _highest(issued))
 
 
-def _highest(documents: list[tuple[str, str]]) -> dict[str, int]:
-    """The highest number of each hotel; a prefix does not end in a digit."""
-    highest: dict[str, int] = {}
-    for hotel, name in documents:
-        if digits := re.search(r"[0-9]+$", name):
-            highest[hotel] = max(highest.get(hotel, 0), int(digits[0]))
-    return highest
+def _highest(issued: list[tuple[DocumentKind, tuple[str, ...]]]) -> dict[str, tuple[IssuedNumbers, ...]]:
+    """The highest number of each series of each hotel; a prefix does not end in a digit."""
+    highest: dict[tuple[str, DocumentKind, int], int] = {}
+    for kind, (hotel, series, name) in issued:
+        if series.isdecimal() and (digits := re.search(r"[0-9]+$", name)):
+            key = hotel, kind, int(series)
+            highest[key] = max(highest.get(key, 0), int(digits[0]))
+    of_hotel: dict[str, tuple[IssuedNumbers, ...]] = {}
+    for (hotel, kind, year), number in sorted(highest.items()):
+        of_hotel[hotel] = (*of_hotel.get(hotel, ()), IssuedNumbers(kind, year, number))
+    return of_hotel
 
 
 def folder_of(url: str) -> Path | None:

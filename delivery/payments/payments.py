@@ -174,8 +174,8 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         events.ChargePosted, events.ChargeReversed,
         events.PaymentActionRequired, events.PaymentAuthorised, events.PaymentOperationRefused, events.PaymentRecorded,
         events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded, events.PaymentChargedBack,
-        events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept, events.BookingPaid,
-        events.InvoiceIssued, events.CreditNoteIssued,
+        events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept, events.PaymentMoved,
+        events.BookingPaid, events.InvoiceIssued, events.DepositInvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -1,21 +1,18 @@
-"""The handlers of the routes of bills, payments and invoices."""
+"""The handlers of the routes of bills and of the terms of billing."""
 
-import asyncio
-from typing import Annotated, Literal, TypeVar
+from datetime import date
+from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
-from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
+from innkeeper.http.api.parsing import PageQuery, body_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
-from innkeeper.http.documents.invoices import HTML_HEADERS, html_document
 from innkeeper.protocol.billing import commands, queries
 from innkeeper.protocol.billing.replies import (
     BillReply,
-    InvoiceReply,
-    InvoicesReply,
     LedgerReply,
     OpenBalancesReply,
     TrialBalanceReply,
@@ -44,14 +41,15 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ChargeRequest(RequestBody, frozen=True):
-    """A charge of a quantity at a unit price. One on a booking that was cancelled or whose guest never came has to be
-    asked for: `allow_ended`."""
+    """A charge of a quantity at a unit price, for what was supplied on a day: by default the business date. One on a
+    booking that was cancelled or whose guest never came has to be asked for: `allow_ended`."""
 
     charge: ChargeKind
     text: Name
     amount: Money
     quantity: Quantity = 1
     folio: FolioNumber = 1
+    supplied_on: date | None = None
     allow_ended: bool = False
 
 
@@ -72,9 +70,10 @@ class ReasonRequest(RequestBody, frozen=True):
 
 
 class SplitRequest(RequestBody, frozen=True):
-    """The amount to split off."""
+    """The amount to split off, or the quantity."""
 
-    amount: Money
+    amount: Money | None = None
+    quantity: Quantity | None = None
 
 
 class TransferRequest(RequestBody, frozen=True):
@@ -89,19 +88,6 @@ class FolioRequest(RequestBody, frozen=True):
     """A new folio and its payer."""
 
     buyer: PartyRequest
-
-
-class InvoiceRequest(RequestBody, frozen=True):
-    """The folio to invoice, and the buyer where it is not the folio's."""
-
-    folio: FolioNumber = 1
-    buyer: PartyRequest | None = None
-
-
-class DocumentFormat(RequestBody, frozen=True):
-    """The format of a document."""
-
-    format: Literal["json", "html", "pdf"] = "json"
 
 
 async def ask_billing(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
@@ -128,7 +114,6 @@ _reason = msgspec.json.Decoder(ReasonRequest)
 _part = msgspec.json.Decoder(SplitRequest)
 _transfer = msgspec.json.Decoder(TransferRequest)
 _new_folio = msgspec.json.Decoder(FolioRequest)
-_invoice = msgspec.json.Decoder(InvoiceRequest)
 _billing_terms = msgspec.json.Decoder(BillingTermsRequest)
 
 
@@ -149,7 +134,8 @@ async def post_charge(request: web.Request) -> web.Response:
     body = await body_of(request, _charge)
     command = commands.PostCharge(
         _path(request, "hotel"), _path(request, "booking"), charge=body.charge, text=body.text,
-        unit_amount=body.amount, quantity=body.quantity, folio=body.folio, allow_ended=body.allow_ended,
+        unit_amount=body.amount, quantity=body.quantity, folio=body.folio, supplied_on=body.supplied_on,
+        allow_ended=body.allow_ended,
     )  # fmt: skip
     return await _bill(request, command, 201)
 
@@ -174,7 +160,9 @@ async def reverse_charge(request: web.Request) -> web.Response:
 async def split_charge(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/charges/{line}/actions/split"""
     body = await body_of(request, _part)
-    command = commands.SplitCharge(_path(request, "hotel"), _path(request, "booking"), _line(request), body.amount)
+    command = commands.SplitCharge(
+        _path(request, "hotel"), _path(request, "booking"), _line(request), body.amount, body.quantity
+    )
     return await _bill(request, command)
 
 
@@ -189,78 +177,24 @@ async def move_charges(request: web.Request) -> web.Response:
 
 async def _bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
     reply, headers = await ask_billing(request, message, BillReply)
+    headers["ETag"] = f'"{reply.bill.version}"'
     return json_response(resources.bill(reply), status, headers)
-
-
-async def issue_invoice(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/bookings/{booking}/invoices"""
-    body = await body_of(request, _invoice)
-    command = commands.IssueInvoice(_path(request, "hotel"), _path(request, "booking"), body.folio, body.buyer)
-    return await _new_document(request, command)
-
-
-async def issue_credit_note(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/invoices/{number}/actions/credit"""
-    body = await body_of(request, _reason)
-    command = commands.IssueCreditNote(_path(request, "hotel"), _path(request, "number"), body.reason)
-    return await _new_document(request, command)
-
-
-async def _new_document(request: web.Request, command: Command) -> web.Response:
-    reply, headers = await ask_billing(request, command, InvoiceReply)
-    headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/invoices/{reply.invoice.number}"
-    return json_response(resources.invoice(reply.invoice), 201, headers)
-
-
-async def list_invoices(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/invoices"""
-    return await _invoices(request, None)
-
-
-async def list_booking_invoices(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/bookings/{booking}/invoices"""
-    return await _invoices(request, _path(request, "booking"))
-
-
-async def _invoices(request: web.Request, booking: str | None) -> web.Response:
-    listing = query_of(request, PageQuery)
-    skip = 0 if listing.cursor is None else number_of(listing.cursor)
-    query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
-    reply, _ = await ask_billing(request, query, InvoicesReply)
-    end = skip + len(reply.invoices)
-    return json_response(page(map(resources.invoice, reply.invoices), str(end) if end < reply.number else None))
-
-
-async def show_invoice(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/invoices/{number}"""
-    format_ = query_of(request, DocumentFormat).format
-    reply, _ = await ask_billing(
-        request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply
-    )
-    if format_ == "html":
-        text = await asyncio.to_thread(html_document, reply.invoice)
-        return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
-    if format_ == "pdf":
-        name = f'inline; filename="{reply.invoice.number.replace("/", "-")}.pdf"'
-        from innkeeper.http.documents.pdf import pdf_document
-
-        body = await asyncio.to_thread(pdf_document, reply.invoice)
-        return web.Response(body=body, content_type="application/pdf", headers={"Content-Disposition": name})
-    return json_response(resources.invoice(reply.invoice))
 
 
 async def show_billing_terms(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/billing"""
-    reply, _ = await ask_billing(request, queries.ShowBillingTerms(_path(request, "hotel")), LedgerReply)
-    return json_response(resources.billing_terms(reply))
+    return await _billing_terms_response(request, queries.ShowBillingTerms(_path(request, "hotel")))
 
 
 async def change_billing_terms(request: web.Request) -> web.Response:
     """PUT /v1/hotels/{hotel}/billing"""
     terms = await body_of(request, _billing_terms)
-    reply, headers = await ask_billing(
-        request, commands.ChangeBillingTerms(_path(request, "hotel"), terms), LedgerReply
-    )
+    return await _billing_terms_response(request, commands.ChangeBillingTerms(_path(request, "hotel"), terms))
+
+
+async def _billing_terms_response(request: web.Request, message: Command | Query) -> web.Response:
+    reply, headers = await ask_billing(request, message, LedgerReply)
+    headers["ETag"] = f'"{reply.ledger.version}"'
     return json_response(resources.billing_terms(reply), headers=headers)
 
 

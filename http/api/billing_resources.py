@@ -5,13 +5,11 @@ from datetime import date, datetime
 import msgspec
 from innkeeper.http.api.resources import Amount
 from innkeeper.protocol.billing.folio import (
-    DocumentKind,
     Folio,
     FolioLine,
-    Invoice,
     LineKind,
     LinePosition,
-    TaxTotal,
+    ReversalReason,
 )
 from innkeeper.protocol.billing.payment import (
     ChargebackStatus,
@@ -24,19 +22,20 @@ from innkeeper.protocol.billing.payment import (
 )
 from innkeeper.protocol.billing.payments import PaymentUpdate
 from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
-from innkeeper.protocol.billing.terms import Party
+from innkeeper.protocol.billing.terms import BankAccount, Party
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.percentage import render_percent
-from innkeeper.protocol.values.taxes import ChargeKind
+from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
 
 
 class TaxResource(msgspec.Struct, frozen=True):
-    """The amount of a tax in a line; `rate` in percent, "0" for a tax per guest and night."""
+    """The amount of a tax in a line; `rate` in percent, "0" for a tax per guest and night, of the amount `base`."""
 
     code: str
     rate: str
+    base: Amount
     amount: Amount
 
 
@@ -50,11 +49,15 @@ class FolioLineResource(msgspec.Struct, frozen=True):
     text: str
     quantity: int
     night: date | None
+    room: str
+    supplied_on: date
     amount: Amount
     net: Amount
     taxes: list[TaxResource]
     payment: str | None
     reverses: int | None
+    reason_code: ReversalReason | None
+    reason: str
     reversed_by: int | None
     moved_from: LinePosition | None
     moved_to: tuple[LinePosition, ...]
@@ -145,37 +148,6 @@ class BillResource(msgspec.Struct, frozen=True):
     deposits: list[DepositResource]
 
 
-class TaxTotalResource(msgspec.Struct, frozen=True):
-    """The totals of a document under one tax; without a code, those of lines without a tax by rate."""
-
-    code: str
-    name: str
-    rate: str
-    net: Amount
-    tax: Amount
-    gross: Amount
-
-
-class InvoiceResource(msgspec.Struct, frozen=True):
-    """An invoice or a credit note, as it was issued."""
-
-    number: str
-    kind: DocumentKind
-    booking: str
-    folio: int
-    issued_at: datetime
-    business_date: date
-    seller: Party
-    buyer: Party
-    lines: list[FolioLineResource]
-    totals: list[TaxTotalResource]
-    net: Amount
-    total: Amount
-    credits: str | None
-    credited_by: str | None
-    reason: str
-
-
 class BillingTermsResource(msgspec.Struct, frozen=True):
     """The terms on which a hotel bills."""
 
@@ -185,6 +157,10 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
     seller: Party
     invoice_prefix: str
     credit_note_prefix: str
+    payment_days: int
+    language: str
+    bank: BankAccount | None
+    note: str
 
 
 class OpenBalanceResource(msgspec.Struct, frozen=True):
@@ -257,11 +233,15 @@ def line(source: FolioLine, currency: str) -> FolioLineResource:
         text=source.text,
         quantity=source.quantity,
         night=source.night,
+        room=source.room,
+        supplied_on=source.supplied,
         amount=money(source.amount, currency),
         net=money(source.net, currency),
-        taxes=[TaxResource(tax.code, render_percent(tax.rate), money(tax.amount, currency)) for tax in source.taxes],
+        taxes=taxes(source.taxes, currency),
         payment=source.payment,
         reverses=source.reverses,
+        reason_code=source.reason_code,
+        reason=source.reason,
         reversed_by=source.reversed_by,
         moved_from=source.moved_from,
         moved_to=source.moved_to,
@@ -299,37 +279,12 @@ def payment(source: Payment, currency: str) -> PaymentResource:
     )
 
 
-def invoice(source: Invoice) -> InvoiceResource:
-    """An invoice or a credit note."""
-    currency = source.currency
-    return InvoiceResource(
-        number=source.number,
-        kind=source.kind,
-        booking=source.booking,
-        folio=source.folio,
-        issued_at=instant(source.issued_at),
-        business_date=source.business_date,
-        seller=source.seller,
-        buyer=source.buyer,
-        lines=[line(one, currency) for one in source.lines],
-        totals=[_total(total, currency) for total in source.totals],
-        net=money(source.net, currency),
-        total=money(source.total, currency),
-        credits=source.credits,
-        credited_by=source.credited_by,
-        reason=source.reason,
-    )
-
-
-def _total(source: TaxTotal, currency: str) -> TaxTotalResource:
-    return TaxTotalResource(
-        code=source.code,
-        name=source.name,
-        rate=render_percent(source.rate),
-        net=money(source.net, currency),
-        tax=money(source.tax, currency),
-        gross=money(source.gross, currency),
-    )
+def taxes(source: tuple[TaxAmount, ...], currency: str) -> list[TaxResource]:
+    """The taxes of a line."""
+    return [
+        TaxResource(tax.code, render_percent(tax.rate), money(tax.base, currency), money(tax.amount, currency))
+        for tax in source
+    ]
 
 
 def billing_terms(reply: LedgerReply) -> BillingTermsResource:
@@ -342,6 +297,10 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
         seller=terms.seller,
         invoice_prefix=terms.invoice_prefix,
         credit_note_prefix=terms.credit_note_prefix,
+        payment_days=terms.payment_days,
+        language=terms.language,
+        bank=terms.bank,
+        note=terms.note,
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 from innkeeper.http.api.actions import act_on_booking
+from innkeeper.http.api.billing_resources import BillingTermsResource, BillResource, PaymentResource
+from innkeeper.http.api.invoice_resources import InvoiceResource
 from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
 from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
 from innkeeper.http.api.routes import OPERATIONS, Operation
@@ -31,7 +33,10 @@ _HEADERS = {
 }
 
 
-_VERSIONED = (BookingResource, HotelResource, WaitlistResource)
+_VERSIONED = (
+    BookingResource, HotelResource, WaitlistResource, BillResource, PaymentResource, InvoiceResource,
+    BillingTermsResource,
+)  # fmt: skip
 
 
 def document() -> Schema:
@@ -132,13 +137,18 @@ def _header_parameters(each: Operation) -> Iterator[Schema]:
     names = []
     if each.takes_key:
         names.append("Idempotency-Key")
-    if each.answer in _VERSIONED and "{" in each.path and each.status == 200 and each.method != "GET":
+    if each.answer in _VERSIONED and "{" in each.path and each.method != "GET" and _changes_what_is_named(each):
         names.append("If-Match")
     if each.answer == "text/event-stream":
         names.append("Last-Event-ID")
     for name in names:
         description, schema = _HEADERS[name]
         yield {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _changes_what_is_named(each: Operation) -> bool:
+    """Whether the path names the resource whose version is expected; a new booking or hotel has none yet."""
+    return each.status == 200 or each.answer in (BillResource, PaymentResource, InvoiceResource)
 
 
 def _is_type(answer: Any) -> bool:

@@ -51,6 +51,13 @@ class VoidRequest(RequestBody, frozen=True):
     reason: Line = ""
 
 
+class PaymentMoveRequest(RequestBody, frozen=True):
+    """The folio of this or another booking to move a payment to."""
+
+    to_folio: FolioNumber = 1
+    to_booking: Line | None = None
+
+
 class RefundRequest(RequestBody, frozen=True):
     """The amount that is refunded or was returned, by default all of it, and the reason."""
 
@@ -67,6 +74,7 @@ _payment = msgspec.json.Decoder(PaymentRequest)
 _captured = msgspec.json.Decoder(CaptureRequest)
 _voided = msgspec.json.Decoder(VoidRequest)
 _refund = msgspec.json.Decoder(RefundRequest)
+_target = msgspec.json.Decoder(PaymentMoveRequest)
 
 
 async def pay(request: web.Request) -> web.Response:
@@ -144,8 +152,16 @@ async def return_payment(request: web.Request) -> web.Response:
     return await _payment_response(request, command)
 
 
+async def move_payment(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/payments/{payment}/actions/move"""
+    body = await body_of(request, _target)
+    command = commands.MovePayment(_path(request, "hotel"), _path(request, "payment"), body.to_folio, body.to_booking)
+    return await _payment_response(request, command)
+
+
 async def _payment_response(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
     reply, headers = await ask_billing(request, message, PaymentReply)
+    headers["ETag"] = f'"{reply.payment.version}"'
     if status == 201:
         headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
     return json_response(resources.payment(reply.payment, reply.currency), status, headers)

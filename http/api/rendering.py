@@ -76,6 +76,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room or None,
         booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
+        booking.exemptions,
         guest_resource(guest) if details is None else GuestResource(
             guest.id, details.name, details.email, details.phone, details.address, False
         ),
@@ -119,9 +120,10 @@ def hotel_resource(hotel: Hotel) -> HotelResource:
 
 def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
     return TaxTermsResource(
-        tax.code, tax.name, tax.applies_to, render_percent(tax.rate),
-        Amount(render(tax.amount, currency), currency) if tax.amount else None,
+        tax.code, tax.name, tax.applies_to, render_percent(tax.rate) if tax.by_rate else None,
+        None if tax.by_rate else Amount(render(tax.amount, currency), currency),
         tax.base, tax.period, tax.included, tax.nights_max, tax.exempt_below, tax.valid_from, tax.valid_to,
+        tax.category, tax.exemption,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
-from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
+from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxCategory, TaxExemption, TaxPeriod
 from msgspec import UNSET, UnsetType
 
 Night = date  # a field that is called `date` hides the type of this name
@@ -96,6 +96,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     nights: int
     adults: int
     children: tuple[int, ...]
+    exemptions: tuple[TaxExemption, ...]
     guest: GuestResource
     price: Price
     free_until: datetime
@@ -145,7 +146,7 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
     code: str
     name: str
     applies_to: tuple[ChargeKind, ...]
-    rate: str
+    rate: str | None
     amount: Amount | None
     base: TaxBase
     period: TaxPeriod
@@ -154,6 +155,8 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
     exempt_below: int
     valid_from: date | None
     valid_to: date | None
+    category: TaxCategory
+    exemption: str
 
 
 class HotelResource(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from innkeeper.http.api import (
     booking_lists,
     guests,
     hotels,
+    invoices,
     night_audit,
     notifications,
     payments,
@@ -22,12 +23,12 @@ from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
     BillResource,
-    InvoiceResource,
     OpenBalanceResource,
     PaymentNotificationResource,
     PaymentResource,
     TrialBalanceResource,
 )
+from innkeeper.http.api.invoice_resources import InvoiceResource
 from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
@@ -277,24 +278,36 @@ OPERATIONS = (
         PaymentResource, body=payments.RefundRequest,
     ),
     Operation(
-        "POST", _BOOKING + "/invoices", billing.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
-        body=billing.InvoiceRequest,
+        "POST", _PAYMENT + "/actions/move", payments.move_payment, "Move a payment to another folio", PaymentResource,
+        body=payments.PaymentMoveRequest,
     ),
     Operation(
-        "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "List the invoices of a booking",
+        "POST", _BOOKING + "/invoices", invoices.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
+        body=invoices.InvoiceRequest,
+    ),
+    Operation(
+        "POST", _BOOKING + "/deposit-invoices", invoices.issue_deposit_invoice, "Invoice what was paid before the stay",
+        InvoiceResource, 201, body=invoices.DepositInvoiceRequest,
+    ),
+    Operation(
+        "GET", _BOOKING + "/invoices", invoices.list_booking_invoices, "List the invoices of a booking",
         ListPage[InvoiceResource], query=PageQuery,
     ),
     Operation(
-        "GET", _HOTEL + "/invoices", billing.list_invoices, "List all invoices and credit notes, in the order of issue",
+        "GET", _HOTEL + "/invoices", invoices.list_invoices, "List all invoices and credit notes, in their order",
         ListPage[InvoiceResource], query=PageQuery,
     ),
     Operation(
-        "GET", _INVOICE, billing.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
-        query=billing.DocumentFormat,
+        "GET", _INVOICE, invoices.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
+        query=invoices.DocumentFormat,
     ),
     Operation(
-        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Issue a credit note for a whole invoice",
-        InvoiceResource, 201, body=billing.ReasonRequest,
+        "POST", _INVOICE + "/actions/credit", invoices.issue_credit_note, "Credit an invoice, or lines of it",
+        InvoiceResource, 201, body=invoices.CreditRequest,
+    ),
+    Operation(
+        "POST", _INVOICE + "/actions/reissue", invoices.reissue_invoice, "Credit an invoice, issue it to another buyer",
+        InvoiceResource, 201, body=invoices.ReissueRequest,
     ),
     Operation(
         "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller and the document numbers",

@@ -8,7 +8,7 @@ from random import Random
 
 from innkeeper.protocol.billing.commands import ChangeBillingTerms
 from innkeeper.protocol.billing.replies import LedgerReply
-from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
+from innkeeper.protocol.billing.terms import BankAccountRequest, BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import Refusal
@@ -77,13 +77,20 @@ HOTELS = (
 BILLING_TERMS = {
     "hotel-do-mar": BillingTermsRequest(
         seller=PartyRequest(
-            "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
+            "Hotel do Mar, Exploração Hoteleira, Lda.",
+            ("Rua da Marina 12",),
+            "999999990",
+            "8000-000",
+            "Faro",
+            "PT",
+            "PT999999990",
         ),
-        invoice_prefix="FT-",
-        credit_note_prefix="NC-",
+        invoice_prefix="FT-{year}-",
+        credit_note_prefix="NC-{year}-",
+        bank=BankAccountRequest("PT50000201231234567890154", "CGDIPTPL"),
     ),
     "kestrel-inn": BillingTermsRequest(
-        seller=PartyRequest("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
+        seller=PartyRequest("The Kestrel Inn Ltd", ("7 Castle Wynd",), "", "EH1 2NG", "Edinburgh", "GB", "GB999999973"),
     ),
 }
 BOOKINGS_PER_HOTEL = 400

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from innkeeper.protocol.billing.folio import DocumentKind, FolioLine, Invoice, TaxTotal
+from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, Invoice, TaxTotal
 from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.values.instants import instant
-from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.money import render, unit_price
 from innkeeper.protocol.values.percentage import render_percent
+from innkeeper.protocol.values.taxes import NOTHING_DUE
 
 _PAPERS = Path(__file__).parent / "papers"
 _STYLE = (_PAPERS / "paper.css").read_text()
@@ -28,7 +29,11 @@ HTML_HEADERS = {
 }
 """The headers of the HTML: it may load nothing but its own style."""
 
-_TITLES = {DocumentKind.INVOICE: "Invoice", DocumentKind.CREDIT_NOTE: "Credit note"}
+_TITLES = {
+    DocumentKind.INVOICE: "Invoice",
+    DocumentKind.DEPOSIT_INVOICE: "Deposit invoice",
+    DocumentKind.CREDIT_NOTE: "Credit note",
+}
 
 
 class InvoiceTable(NamedTuple):
@@ -74,21 +79,26 @@ def paper_of(invoice: Invoice) -> InvoicePaper:
     facts = [
         ("Date", _day(invoice.business_date)),
         ("Issued at", f"{instant(invoice.issued_at):%Y-%m-%d %H:%M} UTC"),
-        ("Booking", invoice.booking),
-        ("Folio", str(invoice.folio)),
+        ("Booking", f"{invoice.stay.locator}, folio {invoice.folio}"),
+        ("Guest", invoice.stay.guest),
+        ("Stay", f"{_day(invoice.stay.arrival)} to {_day(invoice.stay.departure)}"),
+        ("Room", " ".join((invoice.stay.room_type, *invoice.stay.rooms))),
+        ("Paid", f"{money(invoice.paid)} {invoice.currency}"),
+        ("Due", f"{money(invoice.due)} {invoice.currency}, {_day(invoice.due_on)}"),
+        ("Credits invoice", invoice.credits or ""),
+        ("Instead of invoice", invoice.replaces or ""),
+        ("To be paid to", "" if invoice.bank is None else " ".join((invoice.bank.iban, invoice.bank.bic)).strip()),
     ]
-    if invoice.credits:
-        facts.append(("Credits invoice", invoice.credits))
     return InvoicePaper(
         title=f"{_TITLES[invoice.kind]} {invoice.number}",
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
-        facts=facts,
-        remarks=[invoice.reason] if invoice.reason else [],
+        facts=[(label, text) for label, text in facts if text],
+        remarks=_remarks(invoice, money),
         lines=InvoiceTable(
-            ("Date", "For", "Quantity", "Net", "Tax", f"Amount, {invoice.currency}"),
+            ("Date", "For", "Quantity", "Unit price, net", "Tax", f"Amount, {invoice.currency}"),
             (15, 40, 10, 14, 11, 17),
-            [_line(line, money) for line in invoice.lines],
+            [_line(line, money, invoice.currency) for line in invoice.lines],
             (f"Total, {invoice.currency}", money(invoice.total)),
         ),
         taxes=InvoiceTable(
@@ -99,21 +109,33 @@ def paper_of(invoice: Invoice) -> InvoicePaper:
     )
 
 
-def _line(line: FolioLine, money: Callable[[int], str]) -> tuple[str, ...]:
-    text = line.text or (line.charge.value.replace("_", " ").capitalize() if line.charge else "")
-    day = line.night or line.business_date
-    return (day.isoformat(), text, str(line.quantity), money(line.net), money(line.tax), money(line.amount))
+def _remarks(invoice: Invoice, money: Callable[[int], str]) -> list[str]:
+    paid = [f"Paid on {_day(one.paid_on)} by {one.method}: {money(one.amount)}" for one in invoice.payments]
+    exempt = [total.exemption for total in invoice.totals if total.exemption]
+    return [text for text in (invoice.reason, *exempt, *paid, invoice.note) if text]
+
+
+def _line(line: DocumentLine, money: Callable[[int], str], currency: str) -> tuple[str, ...]:
+    text = " ".join((line.text or (line.charge.value.capitalize() if line.charge else ""), line.room)).strip()
+    if line.corrects is not None:
+        text += f" (invoice {line.corrects.invoice}, line {line.corrects.position})"
+    rates = [f"{render_percent(tax.rate)} %" for tax in line.taxes if tax.by_rate]
+    unit = _grouped(unit_price(line.net, line.quantity, currency))
+    tax = " ".join((*rates, money(line.tax)))
+    return (line.supplied_on.isoformat(), text, str(line.quantity), unit, tax, money(line.amount))
 
 
 def _total(total: TaxTotal, money: Callable[[int], str]) -> tuple[str, ...]:
-    rate = f"{render_percent(total.rate)} %" if total.rate else ""
+    rate = f"{render_percent(total.rate)} %" if total.rate or total.category in NOTHING_DUE else ""
     name = total.name or ("" if total.code else "Without tax")
     return (total.code, name, rate, money(total.net), money(total.tax), money(total.gross))
 
 
 def _party(party: Party) -> list[str]:
-    tax_number = [f"Tax number {party.tax_number}"] if party.tax_number else []
-    return [party.name, *party.address, *tax_number]
+    place = " ".join((party.postal_code, party.city)).strip()
+    numbers = (("Tax number", party.tax_number), ("VAT identification number", party.vat_id))
+    shown = [f"{label} {number}" for label, number in numbers if number]
+    return [line for line in (party.name, *party.address, place, party.country, *shown, party.email) if line]
 
 
 def _day(day: date) -> str:

@@ -1,7 +1,9 @@
 """The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal, get_args
 
+import msgspec
 from innkeeper.protocol.billing.payment import NextAction, PaymentOutcome, RefusalCode
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
@@ -10,7 +12,7 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
-from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Language, Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 
 ManualMethod = Literal["cash", "terminal", "transfer"]
@@ -45,8 +47,9 @@ class OpenFolio(BillCommand, frozen=True):
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
-    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it. One on a
-    booking that was cancelled, or whose guest never came, has to be asked for by `allow_ended`."""
+    """Post a charge for a quantity of something, supplied on this day, or on the business date. Taxes that are not
+    included in the price are added to it. One on a booking that was cancelled, or whose guest never came, has to be
+    asked for by `allow_ended`."""
 
     name: ClassVar[str] = "charge.post"
     charge: ChargeKind
@@ -54,6 +57,7 @@ class PostCharge(BillCommand, frozen=True, kw_only=True):
     unit_amount: Money
     quantity: Quantity = 1
     folio: int = 1
+    supplied_on: date | None = None
     allow_ended: bool = False
 
 
@@ -91,11 +95,17 @@ class MoveCharges(BillCommand, frozen=True):
 
 
 class SplitCharge(BillCommand, frozen=True):
-    """Split a charge in two, of which the first has this amount, so that they can be moved separately."""
+    """Split a charge in two, of which the first has this amount, or this quantity, so that they can be moved
+    separately."""
 
     name: ClassVar[str] = "charge.split"
     line: int
-    amount: Money
+    amount: Money | None = None
+    quantity: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if (self.amount is None) == (self.quantity is None):
+            raise invalid("amount", "one_of", "expected either an amount or a quantity")
 
 
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
@@ -183,25 +193,76 @@ class ReturnPayment(PaymentCommand, frozen=True):
     reference: Line = ""
 
 
+class MovePayment(PaymentCommand, frozen=True):
+    """Move what is left of a payment to another folio, of this booking or of another one."""
+
+    name: ClassVar[str] = "payment.move"
+    to_folio: int
+    to_booking: str | None = None
+
+
 class IssueInvoice(BillCommand, frozen=True):
-    """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer."""
+    """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer, `language`
+    only where it is not the hotel's."""
 
     name: ClassVar[str] = "invoice.issue"
     folio: int = 1
     buyer: PartyRequest | None = None
+    language: Language | None = None
+
+
+class IssueDepositInvoice(BillCommand, frozen=True):
+    """Invoice what was paid on account of a stay, before it is charged: this amount of it, or all where None."""
+
+    name: ClassVar[str] = "deposit_invoice.issue"
+    folio: int = 1
+    amount: Money | None = None
+    buyer: PartyRequest | None = None
+    language: Language | None = None
+
+
+class CreditedLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A line of an invoice to credit, by its position from 1: this amount or this quantity of it, or all that is left
+    where both are None."""
+
+    position: LineNumber
+    amount: Money | None = None
+    quantity: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if self.amount is not None and self.quantity is not None:
+            raise invalid("amount", "one_of", "expected either an amount or a quantity")
+
+
+CreditedLines = Annotated[tuple[CreditedLine, ...], Meta(max_length=limits.lines_per_folio_max)]
 
 
 class IssueCreditNote(Command, frozen=True):
-    """Credit a whole invoice: its lines are reversed, and are on a credit note."""
+    """Credit an invoice: these lines of it, or all that is left of it where there are none. They are reversed, and are
+    on a credit note."""
 
     name: ClassVar[str] = "credit_note.issue"
     number: Line
     reason: Name
+    lines: CreditedLines = ()
+
+    def __post_init__(self) -> None:
+        if len({line.position for line in self.lines}) < len(self.lines):
+            raise invalid("lines", "unique", "a line is given twice")
+
+
+class ReissueInvoice(Command, frozen=True):
+    """Credit an invoice, and issue another one for the same charges to this buyer, who is the right one."""
+
+    name: ClassVar[str] = "invoice.reissue"
+    number: Line
+    reason: Name
+    buyer: PartyRequest
+    language: Language | None = None
 
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
     ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, PostDiscount, ReverseCharge, MoveCharges,
-    SplitCharge,
-    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, ReturnPayment,
-    IssueInvoice, IssueCreditNote,
+    SplitCharge, RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, ReturnPayment,
+    MovePayment, IssueInvoice, IssueDepositInvoice, IssueCreditNote, ReissueInvoice,
 )  # fmt: skip

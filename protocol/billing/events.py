@@ -8,9 +8,18 @@ only a document contains its buyer. Amounts are minor units of the hotel's curre
 from datetime import date
 from typing import ClassVar
 
-from innkeeper.protocol.billing.folio import FolioLine, ReversalReason, StayTerms, TaxTotal
+from innkeeper.protocol.billing.folio import (
+    DocumentLine,
+    DocumentStay,
+    FolioLine,
+    IssuedNumbers,
+    LinePosition,
+    PaymentOnAccount,
+    StayTerms,
+    TaxTotal,
+)
 from innkeeper.protocol.billing.payment import NextAction, Operation, PaymentNews, RefusalCode
-from innkeeper.protocol.billing.terms import BillingTerms, Party
+from innkeeper.protocol.billing.terms import BankAccount, BillingTerms, Party
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.terms import TermsOfSale
@@ -39,15 +48,14 @@ class LedgerDayOpened(Event, frozen=True):
 
 class LedgerTimelineBegun(Event, frozen=True):
     """The ledger goes on from here on another timeline; see `TimelineBegun`. It follows the hotel again from the event
-    after its event `after`, whatever it has followed before. Invoices and credit notes up to these numbers were issued,
-    also if the ledger does not have them any more."""
+    after its event `after`, whatever it has followed before. Documents up to these numbers were issued, also if the
+    ledger does not have them any more."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.timeline_begun"
     timeline: str
     after: int
-    invoices: int = 0
-    credit_notes: int = 0
+    issued: tuple[IssuedNumbers, ...] = ()
 
 
 class LedgerBookingsLost(Event, frozen=True):
@@ -128,13 +136,11 @@ class ChargePosted(FolioEvent, frozen=True):
 
 
 class ChargeReversed(FolioEvent, frozen=True):
-    """A charge was reversed, moved or split: `line` has the opposite amounts, and names the line that it reverses.
-    `reason` is what somebody wrote about it."""
+    """A charge was reversed, in whole or in part, moved or split: `line` has the opposite amounts, names the line that
+    it reverses, and says why."""
 
     name: ClassVar[str] = "folio.charge_reversed"
     line: FolioLine
-    reason_code: ReversalReason
-    reason: str = ""
 
 
 class PaymentEvent(FolioEvent, frozen=True):
@@ -267,6 +273,17 @@ class PaymentNewsKept(PaymentEvent, frozen=True):
     news: PaymentNews
 
 
+class PaymentMoved(FolioEvent, frozen=True):
+    """What is left of a payment was moved to another folio, of this booking or of another one: `line` raises the
+    balance of its folio until now, and `moved` lowers that of the folio at `to`. No money moved."""
+
+    name: ClassVar[str] = "payment.moved"
+    payment: str
+    line: FolioLine
+    to: LinePosition
+    moved: FolioLine
+
+
 class BookingPaid(BookingEvent, frozen=True):
     """All charges of the booking, which are `amount`, are paid. It can happen again, after new charges."""
 
@@ -276,31 +293,51 @@ class BookingPaid(BookingEvent, frozen=True):
 
 
 class DocumentEvent(FolioEvent, frozen=True, kw_only=True):
-    """The base of the events that issue a document; they contain all of it."""
+    """The base of the events that issue a document; they contain all of it, see `Invoice`. The number is the next one
+    of its `series`, which is the year where the numbers begin anew each year, else 0."""
 
     number: str
     business_date: date
     seller: Party
     guest_id: str
     buyer: Party
-    lines: tuple[FolioLine, ...]
+    lines: tuple[DocumentLine, ...]
     totals: tuple[TaxTotal, ...]
     net: int
     total: int
+    stay: DocumentStay
+    due_on: date
+    language: str = "en"
+    series: int = 0
+    paid: int = 0
+    payments: tuple[PaymentOnAccount, ...] = ()
+    bank: BankAccount | None = None
+    note: str = ""
 
 
 class InvoiceIssued(DocumentEvent, frozen=True, kw_only=True):
-    """An invoice was issued, with the next number of its series."""
+    """An invoice was issued, with the next number of its series; `replaces` is the credited one that it was issued
+    instead of."""
 
     name: ClassVar[str] = "invoice.issued"
+    replaces: str | None = None
+
+
+class DepositInvoiceIssued(DocumentEvent, frozen=True, kw_only=True):
+    """A deposit invoice was issued: for payments on account of a stay that is not invoiced yet. It has the next number
+    of the series of invoices."""
+
+    name: ClassVar[str] = "deposit_invoice.issued"
 
 
 class CreditNoteIssued(DocumentEvent, frozen=True, kw_only=True):
-    """A credit note was issued, with the next number of its series; see `Invoice`."""
+    """A credit note was issued, with the next number of its series; see `Invoice`. `whole`: nothing is left of the
+    invoice that it credits."""
 
     name: ClassVar[str] = "credit_note.issued"
     credits: str | None = None
     reason: str = ""
+    whole: bool = False
 
 
 BILLING_EVENTS: tuple[type[Event], ...] = (
@@ -308,6 +345,6 @@ BILLING_EVENTS: tuple[type[Event], ...] = (
     FolioTermsChanged, BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentActionRequired, PaymentAuthorised, PaymentOperationRequested,
     PaymentOperationRefused, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded, PaymentChargedBack,
-    PaymentChargebackClosed, PaymentReturned, PaymentNewsKept,
-    BookingPaid, InvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
+    PaymentChargebackClosed, PaymentReturned, PaymentNewsKept, PaymentMoved,
+    BookingPaid, InvoiceIssued, DepositInvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

@@ -9,22 +9,24 @@ from enum import StrEnum
 
 import msgspec
 from innkeeper.protocol.billing.payment import Payment
-from innkeeper.protocol.billing.terms import BillingTerms, Party
-from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
+from innkeeper.protocol.billing.terms import BankAccount, BillingTerms, Party
+from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.guests import Guest
-from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount, TaxCategory
 
 
 class LineKind(StrEnum):
     """What a line does to the balance: charges raise it, discounts and payments lower it, reversals and refunds undo
-    those. A bank takes a payment back with a chargeback, which it may give back as a payment, or with a return."""
+    those. A bank takes a payment back with a chargeback, which it may give back as a payment, or with a return. A
+    transfer moves a payment to another folio: it raises the balance of the one, and lowers that of the other."""
 
     CHARGE = "charge"
     REVERSAL = "reversal"
     PAYMENT = "payment"
     REFUND = "refund"
+    TRANSFER = "transfer"
     CHARGEBACK = "chargeback"
     RETURN = "return"
     DISCOUNT = "discount"
@@ -60,9 +62,11 @@ class LinePosition(msgspec.Struct, frozen=True, gc=False):
 class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One line of a folio. `amount` includes all taxes.
 
-    Charges and reversals have a `charge`, a `quantity`, and for a room the `night` that was slept. A reversal names the
-    line that it `reverses`, and the lines to which the charge was moved or split (`moved_to`), which name it in
-    `moved_from`. Payments and refunds name their `payment`. `reversed_by` and `invoice` are marks."""
+    Charges and reversals have a `charge`, a `quantity`, and for a room the `night` that was slept, and the `room`; what
+    was supplied on another day than the business date says when (`supplied_on`). A reversal names the line that it
+    `reverses`, as a whole or in part, says why (`reason_code`, and in the words of the staff `reason`), and names the
+    lines to which the charge was moved or split (`moved_to`), which name it in `moved_from`. Payments and refunds name
+    their `payment`. `reversed_by` (the reversal after which nothing is left) and `invoice` are marks."""
 
     id: int
     kind: LineKind
@@ -73,8 +77,12 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     quantity: int = 1
     taxes: tuple[TaxAmount, ...] = ()
     night: date | None = None
+    room: str = ""
+    supplied_on: date | None = None
     payment: str | None = None
     reverses: int | None = None
+    reason_code: ReversalReason | None = None
+    reason: str = ""
     moved_from: LinePosition | None = None
     moved_to: tuple[LinePosition, ...] = ()
     reversed_by: int | None = None
@@ -89,6 +97,11 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     def net(self) -> int:
         """The amount without its taxes."""
         return self.amount - self.tax
+
+    @property
+    def supplied(self) -> date:
+        """The day on which it was supplied: the night, or the day of the breakfast."""
+        return self.night or self.supplied_on or self.business_date
 
     @property
     def is_charge(self) -> bool:
@@ -110,7 +123,8 @@ class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
 
 class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The terms of a booking that billing uses: the price of each night, and the version of the hotel's terms of sale
-    that the booking keeps; `booked_on` is the business date of the booking."""
+    that the booking keeps; `booked_on` is the business date of the booking. `rooms` are those in which the guest is or
+    was, none before the arrival."""
 
     locator: str
     status: BookingStatus
@@ -119,6 +133,8 @@ class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     departure: date
     lines: tuple[PriceLine, ...]
     terms: int
+    room_type: str = ""
+    rooms: tuple[RoomSegment, ...] = ()
 
     @property
     def price(self) -> int:
@@ -128,7 +144,8 @@ class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
 class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """All folios of one booking, numbered from 1, which is the guest's own. Nights before `posted_until` have been
-    posted; `fee` is the line of the last fee for a cancellation or a no-show."""
+    posted; `fee` is the line of the last fee for a cancellation or a no-show. `version` is the number of the ledger's
+    last event that changed it."""
 
     booking: str
     guest_id: str
@@ -136,6 +153,7 @@ class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     folios: tuple[Folio, ...] = ()
     posted_until: date | None = None
     fee: int | None = None
+    version: int = 0
 
     @property
     def charged(self) -> int:
@@ -175,15 +193,26 @@ class DepositDue(msgspec.Struct, frozen=True, gc=False):
 
 
 class DocumentKind(StrEnum):
-    """The kind of a numbered document."""
+    """The kind of a numbered document. Invoices and deposit invoices share one series of numbers."""
 
     INVOICE = "invoice"
+    DEPOSIT_INVOICE = "deposit_invoice"
     CREDIT_NOTE = "credit_note"
 
 
-class TaxTotal(msgspec.Struct, frozen=True, gc=False):
-    """A document's total of one tax. `net` is the amount on which the tax is computed: 0 for a tax per guest and night.
-    An empty code is for lines without a tax by rate. Of two taxes by rate on one line, both include its net."""
+class IssuedNumbers(msgspec.Struct, frozen=True, gc=False):
+    """The highest number that was issued in a series: of invoices or of credit notes, since the beginning (`series` 0)
+    or in a year."""
+
+    kind: DocumentKind
+    series: int
+    number: int
+
+
+class TaxTotal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A document's total of one tax at one rate, as it was invoiced. `net` is the amount on which the tax was computed:
+    0 for a fixed amount, such as a tax per guest and night. An empty code is for lines without a tax by rate. Of two
+    taxes by rate on one line, both include its net. `exemption` says why nothing is due."""
 
     code: str
     name: str
@@ -191,13 +220,84 @@ class TaxTotal(msgspec.Struct, frozen=True, gc=False):
     net: int
     tax: int
     gross: int
+    category: TaxCategory = TaxCategory.STANDARD
+    exemption: str = ""
+
+
+class Corrected(msgspec.Struct, frozen=True, gc=False):
+    """The line of an invoice that a line corrects: its position on the invoice, from 1."""
+
+    invoice: str
+    position: int
+
+
+class DocumentLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One line of a document. `amount` includes all taxes; what lowers the total is negative, as its `quantity` is.
+
+    `line` is its line of the folio; a deposit has none. It was supplied on `supplied_on`: the night slept, or the day
+    of the breakfast, also where the charge was moved later. `night` and `room` are those of a night, and `charge` is
+    None for a deposit: on a deposit invoice the advance payment, on the final invoice the `deposit_invoice` that is
+    settled. `text` is what the hotel wrote, or in English what the program charged. A correction names the line that it
+    `corrects`, and says why: by the program's `reason_code`, and in the words of the staff (`reason`)."""
+
+    text: str
+    supplied_on: date
+    quantity: int
+    amount: int
+    taxes: tuple[TaxAmount, ...] = ()
+    line: int | None = None
+    charge: ChargeKind | None = None
+    night: date | None = None
+    room: str = ""
+    deposit_invoice: str | None = None
+    corrects: Corrected | None = None
+    reason_code: ReversalReason | None = None
+    reason: str = ""
+
+    @property
+    def tax(self) -> int:
+        """The sum of the taxes in the amount."""
+        return sum(tax.amount for tax in self.taxes)
+
+    @property
+    def net(self) -> int:
+        """The amount without its taxes. The unit price without tax is `money.unit_price(net, quantity, currency)`."""
+        return self.amount - self.tax
+
+
+class PaymentOnAccount(msgspec.Struct, frozen=True, gc=False):
+    """A payment that a document counts as paid, in whole or in part, and the business date on which it was made."""
+
+    payment: str
+    method: str
+    paid_on: date
+    amount: int
+
+
+class DocumentStay(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The stay that a document is about. `rooms` are the rooms in which the guest was, in order; none before the
+    arrival. The guest's name is kept with the document only where it is the buyer's; another guest is shown as long as
+    the guest is not forgotten."""
+
+    locator: str
+    guest: str
+    room_type: str
+    arrival: date
+    departure: date
+    rooms: tuple[str, ...] = ()
 
 
 class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """An invoice, or a credit note, as it was issued; never changed. `issued_at` is in microseconds since 1970 UTC.
+    """An invoice, a deposit invoice or a credit note, as it was issued; never changed. `issued_at` is in microseconds
+    since 1970 UTC. The number is one of its `series`: the year where the numbers begin anew each year, else 0.
 
-    A credit note names the invoice that it `credits` as a whole, with the reason; one that credits none carries only
-    corrections of lines that are on earlier invoices. `credited_by` is a mark."""
+    `paid` is what was paid of the total, by the `payments` on account; on a credit note, what was set off against the
+    unpaid part of its invoice. `due` is the rest: owed by the buyer until `due_on`, or where it is negative by the
+    hotel. A credit note that `credits` an invoice, as a whole or in part, has the `reason`; one that credits none
+    carries corrections of lines that are on earlier invoices. An invoice that `replaces` another was issued instead of
+    it, to another buyer. `language` is a tag of BCP 47. `credit_notes` (all that credit it), `credited_by` (the one
+    after which nothing is left) and `settled_by` (the final invoice of a deposit) are marks, and
+    `version` counts their changes."""
 
     number: str
     kind: DocumentKind
@@ -209,17 +309,40 @@ class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     seller: Party
     guest_id: str
     buyer: Party
-    lines: tuple[FolioLine, ...]
+    lines: tuple[DocumentLine, ...]
     totals: tuple[TaxTotal, ...]
     net: int
     total: int
+    stay: DocumentStay
+    due_on: date
+    series: int = 0
+    language: str = "en"
+    paid: int = 0
+    payments: tuple[PaymentOnAccount, ...] = ()
+    bank: BankAccount | None = None
+    note: str = ""
     credits: str | None = None
+    replaces: str | None = None
     reason: str = ""
+    credit_notes: tuple[str, ...] = ()
     credited_by: str | None = None
+    settled_by: str | None = None
+    version: int = 1
+
+    @property
+    def tax(self) -> int:
+        """The sum of all taxes."""
+        return self.total - self.net
+
+    @property
+    def due(self) -> int:
+        """What is left to pay; where it is negative, the hotel owes it."""
+        return self.total - self.paid
 
 
 class LedgerDetails(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A hotel in billing, with its terms, and all versions of its terms of sale, in order."""
+    """A hotel in billing, with its terms, and all versions of its terms of sale, in order. `version` is the number of
+    the ledger's last event that changed its billing terms."""
 
     hotel: str
     title: str
@@ -227,6 +350,7 @@ class LedgerDetails(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     business_date: date
     terms: BillingTerms
     terms_of_sale: tuple[TermsOfSale, ...]
+    version: int = 0
 
     @property
     def taxes(self) -> tuple[Tax, ...]:

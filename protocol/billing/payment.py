@@ -113,7 +113,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is the requested one.
     `capture`: whether the provider is to capture the money at once or only to authorise it; an authorisation ends at
     `expires_at`. `token` is the provider's token for it, `refunds` are its ids of refunds; `early` is news about money
-    that is not captured yet. `captured_at` and `failed_at` are the provider's times."""
+    that is not captured yet. `captured_at` and `failed_at` are the provider's times. `version` is the number of the
+    ledger's last event that changed it."""
 
     id: str
     folio: int
@@ -137,6 +138,7 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     early: tuple[PaymentNews, ...] = ()
     captured_at: int = 0
     failed_at: int = 0
+    version: int = 0
 
     @property
     def charged_back(self) -> int:

@@ -11,3 +11,10 @@ class GuestOwes(Refusal, frozen=True):
     code: ClassVar[str] = "guest_owes"
     guest: str
     bookings: tuple[str, ...]
+
+
+class SellerIncomplete(Refusal, frozen=True):
+    """No document can be issued: the seller in the hotel's billing terms lacks what the law demands of an invoice."""
+
+    code: ClassVar[str] = "seller_incomplete"
+    lacking: tuple[str, ...]

@@ -4,7 +4,7 @@ from datetime import date
 from typing import ClassVar
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, IssuedNumbers, LedgerDetails
 from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import BookingStatus
@@ -45,17 +45,26 @@ class PaymentReply(Reply, frozen=True):
 
 
 class InvoiceReply(Reply, frozen=True):
-    """One invoice or credit note."""
+    """One invoice or credit note, and the guest of its booking, who is not always its buyer."""
 
     name: ClassVar[str] = "invoice.reply"
     invoice: Invoice
+    guest: Guest
+
+    @property
+    def shown(self) -> Invoice:
+        """The document with the name of the guest, as long as the guest is not forgotten."""
+        stay = self.invoice.stay
+        if stay.guest or not self.guest.name:
+            return self.invoice
+        return msgspec.structs.replace(self.invoice, stay=msgspec.structs.replace(stay, guest=self.guest.name))
 
 
 class InvoicesReply(Reply, frozen=True):
-    """A page of invoices and credit notes, and the number of all of them."""
+    """A page of invoices and credit notes, each as `InvoiceReply`, and the number of all of them."""
 
     name: ClassVar[str] = "invoices.reply"
-    invoices: tuple[Invoice, ...]
+    invoices: tuple[InvoiceReply, ...]
     number: int
 
 
@@ -115,7 +124,7 @@ class TrialBalanceReply(Reply, frozen=True):
 
 class LedgerStateReply(Reply, frozen=True):
     """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`. `issued` are the highest
-    numbers of invoices and of credit notes that were issued."""
+    numbers of all series."""
 
     name: ClassVar[str] = "ledger_state.reply"
     ledger: LedgerDetails
@@ -124,7 +133,7 @@ class LedgerStateReply(Reply, frozen=True):
     lines_posted: int
     bills: tuple[Bill, ...]
     documents: tuple[Invoice, ...]
-    issued: tuple[int, int]
+    issued: tuple[IssuedNumbers, ...]
     accounts: tuple[AccountBalance, ...]
 
 

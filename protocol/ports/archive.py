@@ -3,19 +3,14 @@
 from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
-
-class DocumentNumbers(NamedTuple):
-    """The highest numbers of a hotel's invoices and credit notes, without their prefixes; 0 where there is none."""
-
-    invoices: int
-    credit_notes: int
+from innkeeper.protocol.billing.folio import IssuedNumbers
 
 
 class Archived(NamedTuple):
-    """The ids of the guests who were forgotten, and the highest numbers of each hotel's documents."""
+    """The ids of the guests who were forgotten, and the highest numbers of each hotel's series of documents."""
 
     forgotten: Set[str]
-    documents: Mapping[str, DocumentNumbers]
+    documents: Mapping[str, tuple[IssuedNumbers, ...]]
 
 
 NOTHING_ARCHIVED = Archived(frozenset(), {})

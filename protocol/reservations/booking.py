@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 from innkeeper.protocol.values.guests import Guest
-from innkeeper.protocol.values.taxes import TaxAmount
+from innkeeper.protocol.values.taxes import TaxAmount, TaxExemption
 
 
 class BookingStatus(StrEnum):
@@ -82,6 +82,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     changed_by: str
     version: int = 1
     children: tuple[int, ...] = ()
+    exemptions: tuple[TaxExemption, ...] = ()
     pinned: bool = False
     source: str = ""
     group: str | None = None

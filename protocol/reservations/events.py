@@ -15,6 +15,7 @@ from innkeeper.protocol.reservations.reasons import CancellationReason, Departur
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.guests import Guest
+from innkeeper.protocol.values.taxes import TaxExemption
 
 
 class BookingEvent(Event, frozen=True):
@@ -102,6 +103,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     late_fee: int
     no_show_fee: int
     children: tuple[int, ...] = ()
+    exemptions: tuple[TaxExemption, ...] = ()
     pinned: bool = False
     source: str = ""
     group: str | None = None

@@ -28,6 +28,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         departure=event.departure,
         adults=event.adults,
         children=event.children,
+        exemptions=event.exemptions,
         guest=event.guest,
         lines=event.lines,
         terms=event.terms,
@@ -48,7 +49,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 
 _TERMS = (
-    "room_type", "rooms", "arrival", "departure", "adults", "children", "guest", "lines", "terms",
+    "room_type", "rooms", "arrival", "departure", "adults", "children", "exemptions", "guest", "lines", "terms",
     "free_until", "late_fee", "no_show_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
 

@@ -165,6 +165,16 @@ def check_stay(
         raise invalid(end, "nights_max", f"{nights} nights after {start}; the maximum is {nights_max}")
 
 
+class TaxExemptionRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An exemption from a tax in a request; see `TaxExemption`."""
+
+    code: Code
+    reason: Name
+
+
+TaxExemptions = Annotated[tuple[TaxExemptionRequest, ...], Meta(max_length=limits.taxes_per_hotel_max)]
+
+
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A request for a booking. `room` pins this room; `rate` (per night) is for staff; `hold_seconds` is for a hold.
     The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None. With `allow_split`
@@ -184,6 +194,7 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
     source: Line = ""
     reminder_on: date | None = None
     allow_split: bool = False
+    exemptions: TaxExemptions = ()
 
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure)
@@ -251,3 +262,4 @@ class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
     notes: Notes | UnsetType = UNSET
     source: Line | UnsetType = UNSET
     reminder_on: date | UnsetType | None = UNSET
+    exemptions: TaxExemptions | UnsetType = UNSET

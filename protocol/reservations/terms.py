@@ -8,8 +8,8 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import thousandths
-from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxBase, TaxPeriod
-from innkeeper.protocol.values.text import Code, Name, Percent, PercentText
+from innkeeper.protocol.values.taxes import NOTHING_DUE, ChargeKind, Tax, TaxBase, TaxCategory, TaxPeriod
+from innkeeper.protocol.values.text import Code, Line, Name, Percent, PercentText
 from msgspec import Meta
 
 
@@ -64,12 +64,13 @@ _RATES = (TaxBase.PRICE, TaxBase.TAXED_PRICE)
 
 class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A tax or fee in a request; see `Tax`. `rate` is in percent, as "6" or "19.25"; without it the tax is an `amount`
-    per guest or per room (`base`), by default per guest."""
+    per guest or per room (`base`), by default per guest. A rate is by default of the category standard, or zero_rated
+    where it is "0", and exempt where an exemption is given; an amount is a levy."""
 
     code: Code
     name: Name
     applies_to: Annotated[tuple[ChargeKind, ...], Meta(min_length=1, max_length=len(ChargeKind))]
-    rate: PercentText = "0"
+    rate: PercentText | None = None
     amount: Money | None = None
     base: TaxBase | None = None
     period: TaxPeriod = TaxPeriod.NIGHT
@@ -78,11 +79,14 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
     exempt_below: Annotated[int, Meta(ge=0, le=limits.child_age_max + 1)] = limits.child_age_max + 1
     valid_from: date | None = None
     valid_to: date | None = None
+    category: TaxCategory | None = None
+    exemption: Line = ""
 
     def __post_init__(self) -> None:
-        by_rate = thousandths(self.rate, "rate") > 0
+        by_rate = self.rate is not None
         if by_rate == (self.amount is not None):
-            raise invalid("rate", "one_of", "expected either a rate above 0 percent, or an amount")
+            raise invalid("rate", "one_of", "expected either a rate in percent, or an amount")
+        self._check_category()
         if not by_rate and self.applies_to != (ChargeKind.ROOM,):
             raise invalid("applies_to", "only_room", "a fixed tax applies only to charges of kind room")
         if self.base is not None and by_rate != (self.base in _RATES):
@@ -93,6 +97,30 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
             raise invalid("period", "only_amount", "only an amount can be spread over the nights")
         if self.valid_from is not None and self.valid_to is not None and self.valid_to < self.valid_from:
             raise invalid("valid_to", "after_from", "expected a date that is not before valid_from")
+
+    def _check_category(self) -> None:
+        """Refuses a category that contradicts the rate or amount, and one without the text that the law demands."""
+        category = self._category()
+        if self.rate is None:
+            if category not in (TaxCategory.LEVY, TaxCategory.FEE):
+                raise invalid("category", "one_of", "an amount is a levy or a fee; value added tax is a rate")
+        elif (thousandths(self.rate, "rate") == 0) != (category in NOTHING_DUE):
+            raise invalid(
+                "category", "rate", "the rate is 0 for zero_rated, exempt and reverse_charge, and only for these"
+            )
+        if category in (TaxCategory.EXEMPT, TaxCategory.REVERSE_CHARGE) and not self.exemption:
+            raise invalid("exemption", "required", "expected the text for invoices that says why no tax is due")
+        if self.exemption and category not in NOTHING_DUE:
+            raise invalid("exemption", "only_zero", "only a tax that is not due has an exemption")
+
+    def _category(self) -> TaxCategory:
+        if self.category is not None:
+            return self.category
+        if self.rate is None:
+            return TaxCategory.LEVY
+        if thousandths(self.rate, "rate") > 0:
+            return TaxCategory.STANDARD
+        return TaxCategory.EXEMPT if self.exemption else TaxCategory.ZERO_RATED
 
     def tax(self, currency: str) -> Tax:
         """Returns the tax of the terms of sale. Refuses an amount in another currency than this, the hotel's."""
@@ -105,7 +133,7 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
             code=self.code,
             name=self.name,
             applies_to=self.applies_to,
-            rate=thousandths(self.rate, "rate"),
+            rate=0 if self.rate is None else thousandths(self.rate, "rate"),
             amount=amount,
             base=self.base or (TaxBase.GUEST if self.amount is not None else TaxBase.PRICE),
             period=self.period,
@@ -114,6 +142,8 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
             exempt_below=self.exempt_below,
             valid_from=self.valid_from,
             valid_to=self.valid_to,
+            category=self._category(),
+            exemption=self.exemption,
         )
 
 

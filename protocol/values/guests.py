@@ -28,6 +28,10 @@ class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     notes: str = ""
     address: tuple[str, ...] = ()
     tax_number: str = ""
+    postal_code: str = ""
+    city: str = ""
+    country: str = ""
+    vat_id: str = ""
 
 
 class Guest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

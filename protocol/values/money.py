@@ -56,3 +56,14 @@ def render(minor_units: int, currency: str) -> str:
     sign, units = ("-", -minor_units) if minor_units < 0 else ("", minor_units)
     scale = 10**places
     return f"{sign}{units // scale}.{units % scale:0{places}d}"
+
+
+def unit_price(minor_units: int, quantity: int, currency: str) -> str:
+    """Returns an amount divided by a quantity as a decimal string: with the digits of the currency where it divides,
+    else with four more, rounded half up. Both have the same sign; the price of a unit is never below zero."""
+    whole, of = abs(minor_units), abs(quantity)
+    if whole % of == 0:
+        return render(whole // of, currency)
+    scale = 10 ** (digits(currency) + 4)
+    units = (2 * whole * 10**4 + of) // (2 * of)
+    return f"{units // scale}.{units % scale:0{digits(currency) + 4}d}"

@@ -8,6 +8,7 @@ the member states (Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon)
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -51,9 +52,27 @@ class TaxPeriod(StrEnum):
     STAY_SPREAD = "stay_spread"
 
 
+class TaxCategory(StrEnum):
+    """What a tax is on an invoice. The first four are value added tax, of which Directive 2006/112/EC (article 226,
+    points 9 to 11a) demands rate, taxable amount and the reason where none is payable; a levy, such as a city tax, and
+    a fee, such as a service charge, are none."""
+
+    STANDARD = "standard"
+    ZERO_RATED = "zero_rated"
+    EXEMPT = "exempt"
+    REVERSE_CHARGE = "reverse_charge"
+    LEVY = "levy"
+    FEE = "fee"
+
+
+NOTHING_DUE = (TaxCategory.ZERO_RATED, TaxCategory.EXEMPT, TaxCategory.REVERSE_CHARGE)
+"""The categories whose rate is zero."""
+
+
 class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A tax or fee on charges of these kinds: either `rate` (thousandths of a percent: 6000 is 6 %) of its `base`, or
-    `amount` (minor units), such as a city tax, which children below the age of `exempt_below` do not pay.
+    `amount` (minor units), such as a city tax, which children below the age of `exempt_below` do not pay. The rate is
+    zero in the categories in which nothing is due; `exemption` is the text for invoices that says why.
 
     An `included` tax is part of the price; any other is added on top of it. It is due on at most the first `nights_max`
     nights of a stay, and on the nights from `valid_from` to `valid_to`. Several of one code, valid on different nights,
@@ -71,6 +90,13 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     exempt_below: int = limits.child_age_max + 1
     valid_from: date | None = None
     valid_to: date | None = None
+    category: TaxCategory = TaxCategory.STANDARD
+    exemption: str = ""
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether it is a rate, and no fixed amount."""
+        return self.base in (TaxBase.PRICE, TaxBase.TAXED_PRICE)
 
     def is_valid(self, night: date) -> bool:
         """Whether it is due on this date."""
@@ -81,19 +107,38 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 class TaxAmount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The amount of a tax, in minor units; `rate` in thousandths of a percent, 0 for a fixed amount. It is part of the
-    price where it is `included`, else on top of it."""
+    price where it is `included`, else on top of it. `base` is the amount on which the rate was computed: the price
+    without taxes, or that and the added taxes before it; 0 for a fixed amount."""
 
     code: str
     rate: int
     amount: int
     included: bool = False
+    base: int = 0
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether it was computed by a rate, which may be zero, and is no fixed amount."""
+        return bool(self.rate or self.base)
+
+
+class TaxExemption(msgspec.Struct, frozen=True, gc=False):
+    """The guests of a booking do not pay the tax of this code, for this reason: they are on business, or ill."""
+
+    code: str
+    reason: str
 
 
 class Guests(NamedTuple):
-    """Who stays: the number of adults, and the ages of the children."""
+    """Who stays: the number of adults, the ages of the children, and the taxes from which they are exempt."""
 
     adults: int
     children: tuple[int, ...] = ()
+    exemptions: tuple[TaxExemption, ...] = ()
+
+    def is_exempt(self, tax: Tax) -> bool:
+        """Whether they do not pay this tax at all."""
+        return any(exemption.code == tax.code for exemption in self.exemptions)
 
     def payers(self, tax: Tax) -> int:
         """How many guests pay this tax."""
@@ -131,12 +176,17 @@ def taxes_on(price: int, due: tuple[DueTax, ...]) -> tuple[TaxAmount, ...]:
         if tax.included and fixed is None:
             amounts[number] = half_up(left * tax.rate, whole)
     net = taxed = price - sum(amounts.values())
+    bases = {number: net for number, (_, fixed) in enumerate(due) if fixed is None}
     for number, (tax, fixed) in enumerate(due):
         if not tax.included:
-            base = taxed if tax.base is TaxBase.TAXED_PRICE else net
-            amounts[number] = half_up(base * tax.rate, _WHOLE) if fixed is None else fixed
+            if fixed is None and tax.base is TaxBase.TAXED_PRICE:
+                bases[number] = taxed
+            amounts[number] = half_up(bases[number] * tax.rate, _WHOLE) if fixed is None else fixed
             taxed += amounts[number]
-    return tuple(TaxAmount(tax.code, tax.rate, amounts[number], tax.included) for number, (tax, _) in enumerate(due))
+    return tuple(
+        TaxAmount(tax.code, tax.rate, amounts[number], tax.included, bases.get(number, 0))
+        for number, (tax, _) in enumerate(due)
+    )
 
 
 def added(amounts: Sequence[TaxAmount]) -> int:
@@ -144,9 +194,42 @@ def added(amounts: Sequence[TaxAmount]) -> int:
     return sum(tax.amount for tax in amounts if not tax.included)
 
 
+def taxes_within(total: int, due: Sequence[DueTax]) -> tuple[TaxAmount, ...]:
+    """The amounts of these rates in a total that includes all of them, also those that are otherwise added: such as a
+    fee for a cancellation, of which the guest was told the total."""
+    shares: list[Fraction] = []
+    above = Fraction(1)  # the net price and the added taxes so far, as a multiple of the net price
+    for tax, _ in due:
+        rate = Fraction(tax.rate, _WHOLE)
+        shares.append(rate * above if tax.base is TaxBase.TAXED_PRICE else rate)
+        if not tax.included:
+            above += shares[-1]
+    whole = 1 + sum(shares)
+    amounts = [half_up(total * share.numerator * whole.denominator, share.denominator * whole.numerator)
+               for share in shares]  # fmt: skip
+    net = total - sum(amounts)
+    return tuple(
+        TaxAmount(tax.code, tax.rate, amount, True, net + _before(due, amounts, number))
+        for number, ((tax, _), amount) in enumerate(zip(due, amounts, strict=True))
+    )
+
+
+def _before(due: Sequence[DueTax], amounts: Sequence[int], number: int) -> int:
+    """The added taxes that the tax at this place of the list is computed on, beside the price."""
+    if due[number].tax.base is not TaxBase.TAXED_PRICE:
+        return 0
+    return sum(amount for (tax, _), amount in zip(due[:number], amounts, strict=False) if not tax.included)
+
+
+def fee_taxes(taxes: Sequence[Tax], total: int, day: date) -> tuple[TaxAmount, ...]:
+    """The taxes in a fee for a cancellation or a no-show on this day."""
+    due = [DueTax(tax) for tax in taxes if tax.by_rate and ChargeKind.FEE in tax.applies_to and tax.is_valid(day)]
+    return taxes_within(total, due)
+
+
 def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date) -> tuple[TaxAmount, ...]:
     """The taxes on a charge on this day that is no night of a stay: only rates apply to it."""
-    due = (DueTax(tax) for tax in taxes if tax.rate and charge in tax.applies_to and tax.is_valid(day))
+    due = (DueTax(tax) for tax in taxes if tax.by_rate and charge in tax.applies_to and tax.is_valid(day))
     return taxes_on(price, tuple(due))
 
 
@@ -158,7 +241,9 @@ def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests
             continue
         if not (tax.is_valid(nights[place]) if tax.period is TaxPeriod.NIGHT else _is_of_stay(tax, taxes, nights)):
             continue
-        if tax.rate:
+        if guests.exemptions and guests.is_exempt(tax):
+            continue
+        if tax.by_rate:
             due.append(DueTax(tax))
             continue
         amount = tax.amount * (guests.payers(tax) if tax.base is TaxBase.GUEST else 1)

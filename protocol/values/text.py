@@ -33,7 +33,12 @@ _EMAIL = rf"^[^@\s\x00-\x1f{_HIDDEN}]+@[^@\s\x00-\x1f{_HIDDEN}]+(?![\s\S])"
 _PROSE = _only(rf"\x00-\x08\x0b\x0c\x0e-\x1f{_HIDDEN}")
 _SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
 _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
-_PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
+_PREFIX = r"^(?!.*\{year\}.*\{year\})([A-Za-z0-9/-]|\{year\})*[A-Za-z/-](?![\s\S])"
+_POSTAL_CODE = r"^([A-Za-z0-9]([A-Za-z0-9 -]*[A-Za-z0-9])?)?(?![\s\S])"
+_COUNTRY = r"^([A-Z]{2})?(?![\s\S])"
+_VAT_ID = r"^([A-Z]{2}[A-Z0-9+*]{2,12})?(?![\s\S])"
+_IBAN = r"^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}(?![\s\S])"
+_BIC = r"^([A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?)?(?![\s\S])"
 _VISIBLE = r"\S"
 UNPADDED = r"^(?!\s)[\s\S]*(?<!\s)(?![\s\S])"
 """The form of a text with no other form: no blanks around it, see `innkeeper.http.api.parsing`."""
@@ -128,13 +133,53 @@ AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_
 Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 LineNumber = Annotated[int, Meta(ge=1, le=limits.line_number_max)]
-# The prefix of a document number; it does not end in a digit, so that two numbers are never the same text.
+# The prefix of a document number. It does not end in a digit or in the year, so that two numbers differ.
 DocumentPrefix = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=limits.document_prefix_characters_max,
         pattern=_PREFIX,
-        description="letters a to z, digits, slashes and hyphens, the last no digit, such as INV-",
+        description="letters a to z, digits, slashes, hyphens and once {year}, the last no digit, such as INV-{year}-",
+    ),
+]
+PostalCode = Annotated[
+    str,
+    Meta(
+        max_length=limits.postal_code_characters_max,
+        pattern=_POSTAL_CODE,
+        description="letters a to z and digits, and between them spaces and hyphens, such as 8000-001",
+    ),
+]
+Country = Annotated[
+    str,
+    Meta(
+        max_length=limits.country_characters_max,
+        pattern=_COUNTRY,
+        description="a country code of two capital letters (ISO 3166-1), such as PT",
+    ),
+]
+VatId = Annotated[
+    str,
+    Meta(
+        max_length=limits.vat_id_characters_max,
+        pattern=_VAT_ID,
+        description="the two letters of the state and 2 to 12 capital letters and digits, such as PT500000000",
+    ),
+]
+Iban = Annotated[
+    str,
+    Meta(
+        max_length=limits.iban_characters_max,
+        pattern=_IBAN,
+        description="an IBAN (ISO 13616) without spaces, such as PT50000201231234567890154",
+    ),
+]
+Bic = Annotated[
+    str,
+    Meta(
+        max_length=limits.bic_characters_max,
+        pattern=_BIC,
+        description="a BIC (ISO 9362) of 8 or 11 capital letters and digits, such as CGDIPTPL",
     ),
 ]

@@ -1,4 +1,4 @@
-"""The auditor of billing, which reads a whole journal and computes its sums again, without the rules of billing (P8).
+"""The auditor of billing, which reads a whole journal and computes its sums again, without billing's rules (P8, P10).
 
 It uses no sum of the events: it adds up charges and payments itself, and keeps each line as it was posted, to check
 that no later event contradicts it. It is slow and simple on purpose.
@@ -12,10 +12,13 @@ from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind, ReversalReason
+from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, FolioLine, LineKind, ReversalReason, StayTerms
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
+from innkeeper.protocol.values.taxes import TaxAmount
+from msgspec.structs import replace
 
 Key = tuple[str, int]
 """A folio: its booking, and its number within the booking."""
@@ -24,7 +27,9 @@ Key = tuple[str, int]
 @dataclass(slots=True)
 class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
-    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost."""
+    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
+    `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
+    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes."""
 
     hotel: str
     seq: int = 0
@@ -35,6 +40,7 @@ class LedgerRecord:
     posted: dict[Key, list[FolioLine]] = field(default_factory=dict)
     lines: dict[int, tuple[Key, FolioLine]] = field(default_factory=dict)
     reversals: dict[int, int] = field(default_factory=dict)
+    left: dict[int, list[int]] = field(default_factory=dict)
     nights: Counter[tuple[str, date]] = field(default_factory=Counter)
     taxes: Counter[str] = field(default_factory=Counter)
     captured: Counter[str] = field(default_factory=Counter)
@@ -42,7 +48,11 @@ class LedgerRecord:
     requested: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
     on_document: dict[int, str] = field(default_factory=dict)
-    documents: Counter[type] = field(default_factory=Counter)
+    documents: Counter[tuple[DocumentKind, int]] = field(default_factory=Counter)
+    printed: dict[str, list[int | None]] = field(default_factory=dict)
+    deposits: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
+    settled: Counter[str] = field(default_factory=Counter)
+    quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
 
 
@@ -54,6 +64,7 @@ class BillingAuditor:
         self.events = 0
         self.violations: list[str] = []
         self._moved: list[tuple[LedgerRecord, FolioLine]] = []
+        self._left: list[tuple[LedgerRecord, str]] = []
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order, up to the last event of a command."""
@@ -62,6 +73,9 @@ class BillingAuditor:
         for books, back in self._moved:
             self._check_moved(books, back)
         self._moved.clear()
+        for books, booking in self._left:
+            self._check_left(books, booking)
+        self._left.clear()
 
     def _check(self, record: RecordedEvent) -> None:
         self.events += 1
@@ -78,11 +92,31 @@ class BillingAuditor:
         """Begins the lines of a folio."""
         books.folios[event.booking] += 1
         books.posted[event.booking, event.folio] = []
+        if event.stay is not None:
+            self._quoted(books, event.booking, event.stay)
+
+    def stay_changed(self, books: LedgerRecord, event: events.FolioTermsChanged) -> None:
+        """Notes the price of a stay; all its nights are charged when the guest has left."""
+        self._quoted(books, event.booking, event.stay)
+        if event.stay.status is BookingStatus.CHECKED_OUT:
+            self._left.append((books, event.booking))
+
+    def _quoted(self, books: LedgerRecord, booking: str, stay: StayTerms) -> None:
+        """Checks that each night's price and its added taxes are its total."""
+        books.quoted[booking] = {line.night: (line.total, line.taxes) for line in stay.lines}
+        for line in stay.lines:
+            total = line.amount + sum(tax.amount for tax in line.taxes if not tax.included)
+            self._expect(books, line.total == total, f"{booking} is quoted a wrong total for {line.night}", "P10")
+
+    def _check_left(self, books: LedgerRecord, booking: str) -> None:
+        """Checks that a guest who has left was charged all nights of the stay and no other (P10)."""
+        missing = [night for night in books.quoted[booking] if not books.nights[booking, night]]
+        self._expect(books, not missing, f"booking {booking} has left, and was not charged for {missing}", "P10")
 
     def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
         """Notes from where the ledger follows the hotel, and after which numbers its documents continue."""
         books.applied = event.after
-        books.documents |= Counter({events.InvoiceIssued: event.invoices, events.CreditNoteIssued: event.credit_notes})
+        books.documents |= Counter({(each.kind, each.series): each.number for each in event.issued})
 
     def bookings_lost(self, books: LedgerRecord, event: events.LedgerBookingsLost) -> None:
         """Notes the bookings that reservations have lost, and checks that nothing is charged for them any more."""
@@ -100,7 +134,7 @@ class BillingAuditor:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
         night = event.line.night
-        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
+        if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
             booking, line = event.booking, books.lines[event.line.reverses or 0][1]
             while line.moved_from is not None:
                 booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
@@ -158,15 +192,28 @@ class BillingAuditor:
         books.returned[event.payment] += event.line.amount
         self._moved_money(books, event, LineKind.RETURN, event.line)
 
+    def payment_moved(self, books: LedgerRecord, event: events.PaymentMoved) -> None:
+        """Checks that a payment leaves a folio as it arrives on another."""
+        here, there = (event.booking, event.folio), (event.to.booking, event.to.folio)
+        same = event.line.amount == -event.moved.amount > 0 and event.to.line == event.moved.id
+        of_payment = event.line.payment == event.moved.payment == event.payment
+        kinds = event.line.kind is event.moved.kind is LineKind.TRANSFER
+        self._expect(books, same and of_payment and kinds, f"payment {event.payment} is not moved as it was")
+        on_folio = -sum(line.amount for line in books.posted.get(here, []) if line.payment == event.payment)
+        self._expect(books, on_folio == event.line.amount, f"payment {event.payment} is moved from where it is not")
+        for key, line in ((here, event.line), (there, event.moved)):
+            self._post(books, key, line)
+            books.payments[key] -= line.amount
+
     def booking_paid(self, books: LedgerRecord, event: events.BookingPaid) -> None:
         """Checks that the booking is paid in full."""
         folios = [(event.booking, number) for number in range(1, books.folios[event.booking] + 1)]
         charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
         self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
 
-    def _expect(self, books: LedgerRecord, condition: bool, violation: str) -> None:
+    def _expect(self, books: LedgerRecord, condition: bool, violation: str, promise: str = "P8") -> None:
         if not condition:
-            self.violations.append(f"{books.hotel}: {violation} (P8)")
+            self.violations.append(f"{books.hotel}: {violation} ({promise})")
 
     def _post(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         self._expect(books, line.id not in books.lines, f"line {line.id} was posted twice")
@@ -190,6 +237,17 @@ class BillingAuditor:
             books.nights[key[0], line.night] += 1
             once = books.nights[key[0], line.night] == 1
             self._expect(books, once, f"booking {key[0]} was charged twice for the night of {line.night}")
+            quoted = books.quoted[key[0]].get(line.night) == (line.amount, line.taxes)
+            self._expect(books, quoted, f"{key[0]} is charged another price for {line.night} than quoted", "P10")
+        if line.moved_from is None:
+            self._check_taxes(books, line)
+
+    def _check_taxes(self, books: LedgerRecord, line: FolioLine) -> None:
+        """Checks that each tax is its rate of its base, to the minor unit; shares of one price may be a unit apart."""
+        for tax in line.taxes:
+            exact = tax.base * tax.rate
+            near = not tax.rate or abs(exact - tax.amount * 100_000) <= 100_000
+            self._expect(books, near, f"line {line.id}: {tax.amount} of {tax.code} is not its rate", "P10")
 
     def _reversed(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         where, was = books.lines.get(line.reverses or 0, (None, None))
@@ -197,17 +255,19 @@ class BillingAuditor:
             self._expect(books, False, f"line {line.id} reverses nothing")
             return
         self._expect(books, was.id not in books.reversals, f"line {was.id} was reversed twice")
-        same = (where, was.kind, was.charge, -was.amount, [(tax.code, -tax.amount) for tax in was.taxes])
-        back = (
-            key,
-            LineKind.DISCOUNT if line.amount > 0 else LineKind.CHARGE,
-            line.charge,
-            line.amount,
-            [(tax.code, tax.amount) for tax in line.taxes],
-        )
-        self._expect(books, same == back, f"line {line.id} is not the opposite of line {was.id}")
+        known = (where, was.kind, was.charge, [(tax.code, tax.rate) for tax in was.taxes])
+        kind = LineKind.DISCOUNT if line.amount > 0 else LineKind.CHARGE
+        back = (key, kind, line.charge, [(tax.code, tax.rate) for tax in line.taxes])
+        self._expect(books, known == back, f"line {line.id} is not the opposite of line {was.id}")
+        left = books.left.get(was.id, [was.amount, *(tax.amount for tax in was.taxes)])
+        left = [*map(sum, zip(left, [line.amount, *(tax.amount for tax in line.taxes)], strict=True))]
+        in_part = line.reason_code is ReversalReason.CREDITED and was.id in books.on_document
+        possible = not any(left) or (in_part and left[0] > 0 and not line.moved_to)
+        self._expect(books, possible, f"line {line.id} is not the opposite of line {was.id}")
+        books.left[was.id] = left
         self._post(books, key, line)
-        books.reversals[was.id] = line.id
+        if not any(left):
+            books.reversals[was.id] = line.id
         books.charges[key] += line.amount
         for tax in line.taxes:
             books.taxes[tax.code] += tax.amount
@@ -239,31 +299,96 @@ class BillingAuditor:
         self._post(books, key, line)
         books.payments[key] -= line.amount
 
-    def document_issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
-        """Checks the number, the lines and the sums of a document."""
-        books.documents[type(event)] += 1
+    def invoice_issued(self, books: LedgerRecord, event: events.InvoiceIssued) -> None:
+        """Checks an invoice."""
+        self._document(books, event, DocumentKind.INVOICE)
+
+    def deposit_invoice_issued(self, books: LedgerRecord, event: events.DepositInvoiceIssued) -> None:
+        """Checks a deposit invoice, and keeps its lines, which a final invoice takes off once."""
+        self._document(books, event, DocumentKind.INVOICE)
+        books.deposits[event.number] = [(line.amount, line.taxes) for line in event.lines]
+
+    def credit_note_issued(self, books: LedgerRecord, event: events.CreditNoteIssued) -> None:
+        """Checks a credit note."""
+        self._document(books, event, DocumentKind.CREDIT_NOTE)
+        known = event.credits is None or event.credits in books.printed
+        self._expect(books, known, f"{event.number} credits {event.credits}, which was not issued")
+        self._expect(books, event.total < 0 or event.credits is not None, f"{event.number} credits nothing")
+
+    def _document(self, books: LedgerRecord, event: events.DocumentEvent, kind: DocumentKind) -> None:
+        """Checks the number, the seller, the lines and the sums of a document."""
+        books.documents[kind, event.series] += 1
         number = re.search(r"[0-9]*$", event.number)
-        gapless = number is not None and number[0] == str(books.documents[type(event)])
+        gapless = number is not None and number[0] == str(books.documents[kind, event.series])
         self._expect(books, gapless, f"{event.number} is not the next number of its kind")
+        self._expect(books, event.number not in books.printed, f"{event.number} was issued twice")
+        seller = event.seller
+        demanded = (seller.name, seller.address, seller.city, seller.country, seller.tax_number or seller.vat_id)
+        self._expect(books, all(demanded), f"{event.number} lacks the seller's address or tax number")
+        books.printed[event.number] = [line.line for line in event.lines]
         for line in event.lines:
-            where, posted = books.lines.get(line.id, (None, None))
-            same = posted is not None and (posted.amount, posted.taxes) == (line.amount, line.taxes)
-            self._expect(
-                books, same and where == (event.booking, event.folio), f"{event.number} changes line {line.id}"
-            )
-            once = books.on_document.setdefault(line.id, event.number) == event.number
-            self._expect(books, once, f"line {line.id} is on {event.number} and on another document")
+            if line.line is not None:
+                self._printed(books, event, line, line.line)
+        self._settled(books, event)
         taxes, total = sum(line.tax for line in event.lines), sum(line.amount for line in event.lines)
         sums = (event.total, event.net, sum(each.tax for each in event.totals))
         self._expect(
             books, bool(event.lines) and sums == (total, total - taxes, taxes), f"{event.number} does not add up"
         )
+        self._check_totals(books, event)
+
+    def _printed(self, books: LedgerRecord, event: events.DocumentEvent, line: DocumentLine, number: int) -> None:
+        """Checks that a line of a document is that of the folio, and names the line that it corrects."""
+        where, posted = books.lines.get(number, (None, None))
+        if posted is None or where != (event.booking, event.folio):
+            self._expect(books, False, f"{event.number} changes line {number}")
+            return
+        quantity = -posted.quantity if posted.kind is LineKind.REVERSAL else posted.quantity
+        same = (posted.amount, posted.taxes, quantity, posted.night) == (
+            line.amount, line.taxes, line.quantity, line.night,
+        )  # fmt: skip
+        self._expect(books, same, f"{event.number} changes line {number}")
+        once = books.on_document.setdefault(number, event.number) == event.number
+        self._expect(books, once, f"line {number} is on {event.number} and on another document")
+        invoice = books.on_document.get(posted.reverses or 0)
+        named = None if line.corrects is None else (line.corrects.invoice, line.corrects.position)
+        right = None if invoice is None else (invoice, books.printed[invoice].index(posted.reverses) + 1)
+        if invoice == event.number:
+            right = named  # both are on this document
+        self._expect(books, named == right, f"{event.number} does not name the line that line {number} corrects")
+
+    def _settled(self, books: LedgerRecord, event: events.DocumentEvent) -> None:
+        """Checks that a deposit is taken off as it was invoiced, once, or given back as it was taken off."""
+        taken: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = {}
+        for line in event.lines:
+            if line.deposit_invoice is not None:
+                sign = -1 if line.amount < 0 else 1
+                taxes = tuple(replace(tax, amount=sign * tax.amount, base=sign * tax.base) for tax in line.taxes)
+                taken.setdefault(line.deposit_invoice, []).append((sign * line.amount, taxes))
+                books.settled[line.deposit_invoice] -= sign
+        for number, lines in taken.items():
+            self._expect(books, lines == books.deposits.get(number), f"{event.number} changes the deposit of {number}")
+            of_lines = len(books.deposits.get(number, ()))
+            self._expect(books, books.settled[number] in (0, of_lines), f"the deposit of {number} is settled twice")
+
+    def _check_totals(self, books: LedgerRecord, event: events.DocumentEvent) -> None:
+        """Checks the sums of each tax and rate."""
+        of_rate: dict[tuple[str, int], tuple[int, int]] = {}
+        for line in event.lines:
+            for tax in line.taxes:
+                base, amount = of_rate.get((tax.code, tax.rate), (0, 0))
+                of_rate[tax.code, tax.rate] = base + tax.base, amount + tax.amount
+        for (code, rate), sums in of_rate.items():
+            rows = [(row.net, row.tax) for row in event.totals if (row.code, row.rate) == (code, rate)]
+            summed = (sum(net for net, _ in rows), sum(tax for _, tax in rows))
+            self._expect(books, summed == sums, f"{event.number} has a wrong total of {code}")
 
 
 BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
     "the auditor of billing",
     handles={
         events.FolioOpened: BillingAuditor.folio_opened,
+        events.FolioTermsChanged: BillingAuditor.stay_changed,
         events.ChargePosted: BillingAuditor.charge_posted,
         events.ChargeReversed: BillingAuditor.charge_reversed,
         events.PaymentOperationRequested: BillingAuditor.operation_requested,
@@ -273,16 +398,17 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.PaymentChargedBack: BillingAuditor.charged_back,
         events.PaymentChargebackClosed: BillingAuditor.chargeback_closed,
         events.PaymentReturned: BillingAuditor.payment_returned,
+        events.PaymentMoved: BillingAuditor.payment_moved,
         events.BookingPaid: BillingAuditor.booking_paid,
-        events.InvoiceIssued: BillingAuditor.document_issued,
-        events.CreditNoteIssued: BillingAuditor.document_issued,
+        events.InvoiceIssued: BillingAuditor.invoice_issued,
+        events.DepositInvoiceIssued: BillingAuditor.deposit_invoice_issued,
+        events.CreditNoteIssued: BillingAuditor.credit_note_issued,
         events.LedgerTimelineBegun: BillingAuditor.timeline_begun,
         events.LedgerBookingsLost: BillingAuditor.bookings_lost,
     },
     ignores=(
         events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged,
         events.LedgerRenamed, events.BillingTermsChanged,
-        events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentActionRequired, events.PaymentFailed, events.PaymentVoided, events.PaymentNewsKept,
     ),

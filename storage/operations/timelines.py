@@ -69,7 +69,7 @@ def begin_timeline(
             elif log == BILLING:
                 after = {hotel: min(ledgers.hotels[hotel].applied, followed.get(hotel, 0)) for hotel in last}
                 begun = {
-                    hotel: [LedgerTimelineBegun(timeline, number, *archived.documents.get(hotel, (0, 0)))]
+                    hotel: [LedgerTimelineBegun(timeline, number, archived.documents.get(hotel, ()))]
                     for hotel, number in after.items()
                 }
             at = max([clock(), *(record.at for record in last.values())])

@@ -74,7 +74,7 @@ def test_an_invoice_contains_all_its_data(text_of: Callable[[Invoice], str], inv
     content = re.sub(r"\s+", " ", text_of(invoice))
     for expected in (
         "Invoice FT-1", "Seaside Ltd", "1 Beach Road", "Tax number PT500", "Łukasz Ñúñez & Šárka <b>Öztürk</b>",
-        "Οδός 1", "Улица 2", "Tax number PL777", invoice.booking, "Bottle 2", "Service 10 %", "10 %", "1,234.50",
+        "Οδός 1", "Улица 2", "Tax number PL777", invoice.stay.locator, "Bottle 2", "Service 10 %", "10 %", "1,234.50",
         f"{invoice.total // 100:,}.{invoice.total % 100:02}", "EUR",
     ):  # fmt: skip
         assert expected in content, expected
@@ -83,7 +83,7 @@ def test_an_invoice_contains_all_its_data(text_of: Callable[[Invoice], str], inv
 @pytest.mark.parametrize("text_of", [text_of_html, text_of_pdf])
 def test_a_credit_note_contains_its_invoice_and_reason(text_of: Callable[[Invoice], str], credit_note: Invoice) -> None:
     content = re.sub(r"\s+", " ", text_of(credit_note))
-    for expected in ("Credit note NC-1", "Credits invoice", "FT-1", "wrong name", "−1,234.50"):
+    for expected in ("Credit note NC-1", "Credits invoice", "FT-1", "wrong name", "−1,357.95"):
         assert expected in content, expected
 
 
@@ -94,7 +94,7 @@ def test_a_document_is_rendered_to_the_same_bytes_each_time(invoice: Invoice) ->
 
 def test_a_long_invoice_repeats_its_headings_on_each_page(invoice: Invoice) -> None:
     lines = [
-        msgspec.structs.replace(invoice.lines[0], id=number, text=f"Line {number} ends", night=None)
+        msgspec.structs.replace(invoice.lines[0], line=number, text=f"Line {number} ends", night=None)
         for number in range(200)
     ]
     pages = pages_of_pdf(msgspec.structs.replace(invoice, lines=tuple(lines)))
@@ -117,6 +117,6 @@ def test_a_currency_without_minor_units_is_shown_without_decimals(invoice: Invoi
 @given(name=st.text(min_size=1, max_size=200), line=st.text(max_size=200))
 def test_no_name_breaks_a_document_or_becomes_markup(name: str, line: str, invoice: Invoice) -> None:
     strange = msgspec.structs.replace(invoice, buyer=Party(name, (line,), line), reason=line)
-    plain = msgspec.structs.replace(invoice, buyer=Party("a", ("a",), line and "a"), reason=line and "a")
+    plain = msgspec.structs.replace(invoice, buyer=Party("a", (line and "a",), line and "a"), reason=line and "a")
     assert PageParser(html_document(strange)).elements == PageParser(html_document(plain)).elements
     assert PdfReader(BytesIO(pdf_document(strange))).pages

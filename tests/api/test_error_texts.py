@@ -107,7 +107,7 @@ def test_a_refused_hotel_is_told_what_is_allowed(gateway: Gateway, change: dict[
         (
             "billing",
             {"seller": SELLER, "invoice_prefix": "INV1"},
-            "expected letters a to z, digits, slashes and hyphens, the last no digit, such as INV-",
+            "expected letters a to z, digits, slashes, hyphens and once {year}, the last no digit, such as INV-{year}-",
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -201,10 +201,10 @@ def test_an_action_that_a_payment_does_not_allow_is_answered_with_those_that_it_
 
 def test_a_tax_rate_is_the_same_in_request_and_resource(gateway: Gateway, hotel: str) -> None:
     city = {"code": "CITY", "name": "City tax", "applies_to": ["room"], "amount": {"amount": "2.00"} | EUR}
-    rates = ["6", "19.25", "12.5", "100"]
+    rates = ["6", "19.25", "12.5", "0.001", "100", "0"]
     taxes = [{"code": f"VAT{rate}", "name": "VAT", "applies_to": ["fee"], "rate": rate} for rate in rates]
     shown = gateway.send("PATCH", hotel, {"taxes": [*taxes, city]}).json["taxes"]
-    assert [tax["rate"] for tax in shown] == [*rates, "0"]
+    assert [tax["rate"] for tax in shown] == [*rates, None]
     again = gateway.send("PATCH", hotel, {"taxes": shown})
     assert (again.status, again.json["taxes"]) == (200, shown)
 
@@ -212,11 +212,11 @@ def test_a_tax_rate_is_the_same_in_request_and_resource(gateway: Gateway, hotel:
 @pytest.mark.parametrize(
     ("rate", "text"),
     [
-        (600, "expected text, got a whole number"),
+        (600, "expected text or null, got a whole number"),
         ("6 %", "expected percent as digits with at most three after a point, such as 6 or 19.25"),
         ("1.2345", "expected percent as digits with at most three after a point, such as 6 or 19.25"),
         ("100.01", "the maximum is 100"),
-        ("0", "expected either a rate above 0 percent, or an amount"),
+        (None, "expected either a rate in percent, or an amount"),
     ],
 )
 def test_a_refused_tax_rate_is_told_its_form(gateway: Gateway, hotel: str, rate: Any, text: str) -> None:

@@ -134,6 +134,7 @@ def invoiced_stay(gateway: Gateway, hotel: str) -> dict[str, Any]:
     gateway.act(hotel, booking, "check-in")
     gateway.act(hotel, booking, "check-out", reason_code="early")
     path = booking_path(hotel, booking)
+    gateway.set_billing(hotel)
     gateway.post(f"{path}/folio/payments", {"method": "cash", "amount": {"amount": "100.00", "currency": "EUR"}})
     assert gateway.post(f"{path}/invoices", {"buyer": {"name": "Acme Ltd"}}).status == 201
     return booking

@@ -1,10 +1,8 @@
 """Idempotency keys on every unsafe route: a request takes effect once under its key, also after kill -9."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,11 +12,17 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.storage.stored_cursor import StoredCursor
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, send, stay_request
+from support.gateway import (
+    SELLER,
+    Gateway,
+    assert_problem,
+    booking_path,
+    hotel_request,
+    stay_request,
+)
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 from support.payment_updates import wait_for_provider
-from support.server_process import ServerProcess
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -26,7 +30,7 @@ SECONDS_MAX = 60
 MONEY = {"amount": "5.00", "currency": "EUR"}
 DISCOUNTS = [{"charge": "minibar", "amount": MONEY, "reason": reason} for reason in ("stale", "warm")]
 BUYER = {"name": "Acme", "address": ["1 Road"]}
-SELLER = {"seller": {"name": "Seaside Ltd", "address": ["1 Quay"]}}
+BILLING = {"seller": SELLER}
 _keys = count(1)
 
 
@@ -131,8 +135,27 @@ def transfer(world: World) -> Request:
 
 def invoice(world: World) -> str:
     folio, _ = world.charge()
-    world.gateway.send("PUT", f"{world.hotel}/billing", SELLER)
+    world.gateway.send("PUT", f"{world.hotel}/billing", BILLING)
     return f"{folio.removesuffix('/folio')}/invoices"
+
+
+def move_payment(world: World) -> Request:
+    payment = world.payment(True)
+    other = world.booking().rpartition("/")[2]
+    return same_path(f"{payment}/actions/move", {"to_booking": other}, {"to_booking": other, "to_folio": 2})
+
+
+def deposit_invoice(world: World) -> str:
+    folio, _ = world.charge()
+    world.gateway.send("PUT", f"{world.hotel}/billing", BILLING)
+    world.gateway.post(f"{folio}/payments", {"method": "cash", "amount": {"amount": "40.00", "currency": "EUR"}})
+    return f"{folio.removesuffix('/folio')}/deposit-invoices"
+
+
+def reissue(world: World) -> Request:
+    path = world.gateway.post(invoice(world), {}).headers["location"] + "/actions/reissue"
+    body = {"reason": "wrong buyer", "buyer": BUYER}
+    return same_path(path, body, body | {"reason": "other"})
 
 
 def credit(world: World) -> Request:
@@ -229,10 +252,13 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"POST {PAYMENT}void": lambda w: same_path(w.payment(False) + "/actions/void", {}, {"reason": "x"}),
     f"POST {PAYMENT}refund": lambda w: same_path(w.payment(True) + "/actions/refund", {}, {"reason": "x"}),
     f"POST {PAYMENT}return": lambda w: same_path(w.payment(True) + "/actions/return", {}, {"reason": "x"}),
+    f"POST {PAYMENT}move": move_payment,
     f"POST {BOOKING}/invoices": lambda w: same_path(invoice(w), {}, {"buyer": BUYER}),
+    f"POST {BOOKING}/deposit-invoices": lambda w: same_path(deposit_invoice(w), {}, {"buyer": BUYER}),
     f"POST {HOTEL}/invoices/{{number}}/actions/credit": credit,
+    f"POST {HOTEL}/invoices/{{number}}/actions/reissue": reissue,
     f"PUT {HOTEL}/billing": lambda w: same_path(
-        f"{w.hotel}/billing", SELLER, {"seller": {"name": "Other", "address": []}}
+        f"{w.hotel}/billing", BILLING, {"seller": {"name": "Other", "address": []}}
     ),
     f"PUT {HOTEL}/notifications": lambda w: same_path(
         f"{w.hotel}/notifications", {"language": "pt"}, {"language": "de"}
@@ -367,34 +393,3 @@ def test_concurrent_requests_with_one_key_take_effect_once(world: World) -> None
     assert len(world.gateway.get("/v1/webhooks").json["data"]) == before + 2
     assert sum("idempotent-replayed" not in reply.headers for reply in replies) == 2
     assert len({reply.body for reply in replies}) == 2
-
-
-def post(server: ServerProcess, path: str, key: str, body: Any = None) -> HttpResponse:
-    port = int(server.url.rpartition(":")[2])
-    return send(port, "POST", path, body, {"Idempotency-Key": key})
-
-
-def test_a_reply_is_replayed_after_kill_9_and_its_secret_is_sealed_on_disk(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path / "data")
-    try:
-        with webhook_receiver() as receiver:
-            body = {"url": receiver.url, "events": ["innkeeper.*"]}
-            added = post(server, "/v1/webhooks", "add", body)
-            path = f"{added.headers['location']}/actions/rotate-secret"
-            rotated = post(server, path, "rotate")
-            server.kill()
-            server.start_again()
-            for first, again in (
-                (added, post(server, "/v1/webhooks", "add", body)),
-                (rotated, post(server, path, "rotate")),
-            ):
-                assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
-            post(server, path.replace("rotate-secret", "ping"), "ping")
-            assert len(receiver.received[-1].headers["webhook-signature"].split()) == 2
-    finally:
-        server.close()
-    secrets = [json.loads(reply.body)["secret"].encode() for reply in (added, rotated)]
-    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
-    assert len({*secrets}) == 2
-    assert not [path for path in files for secret in secrets if secret in path.read_bytes()]
-    assert (tmp_path / "data" / "delivery.key").stat().st_mode & 0o777 == 0o600

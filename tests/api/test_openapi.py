@@ -10,7 +10,7 @@ from innkeeper.http.api import routes
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from support.browser import open_page
-from support.gateway import Gateway, HttpResponse, booking_path, stay_request
+from support.gateway import SELLER, Gateway, HttpResponse, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 from support.openapi_schemas import DOCUMENT, OPERATIONS, check_response
 from support.partition_fixture import night
@@ -168,7 +168,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
     charged = charge("Water")
     for text in ("Tea", "Wine"):
         line = charge(text).json["folios"][0]["lines"][-1]["id"]
-    buyer = {"name": "Seaside Ltd", "address": ["1 Beach Road"]}
+    buyer = SELLER
     terms = {"seller": buyer, "invoice_prefix": "FT-"}
     folio, cash = f"{booking}/folio", pay("cash")
     late, now = pay("simulated", token="late").headers["location"], datetime.fromtimestamp(gateway.clock() / 1e6, UTC)
@@ -190,6 +190,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "capture_payment": gateway.post(f"{authorised_payment()}/actions/capture", {}),
         "void_payment": gateway.post(f"{authorised_payment()}/actions/void", {}),
         "return_payment": gateway.post(f"{pay('transfer').headers['location']}/actions/return", {}),
+        "move_payment": gateway.post(f"{pay('cash').headers['location']}/actions/move", {"to_folio": 2}),
         "refund_payment": gateway.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
         "receive_payment_notification": gateway.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": gateway.get(folio),
@@ -201,7 +202,15 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
     }
     invoice = replies["issue_invoice"].headers["location"]
     replies["show_invoice"] = gateway.get(invoice)
-    return replies | {"issue_credit_note": gateway.post(f"{invoice}/actions/credit", {"reason": "wrong name"})}
+    replies["reissue_invoice"] = gateway.post(
+        f"{invoice}/actions/reissue", {"reason": "wrong name", "buyer": {"name": "Globex", "country": "DE"}}
+    )
+    deposit = gateway.post(f"{booking}/deposit-invoices", {"amount": euros(5)})
+    invoice = replies["reissue_invoice"].headers["location"]
+    return replies | {
+        "issue_deposit_invoice": deposit,
+        "issue_credit_note": gateway.post(f"{invoice}/actions/credit", {"reason": "wrong name"}),
+    }
 
 
 def _webhook_operations(gateway: Gateway) -> dict[str, HttpResponse]:

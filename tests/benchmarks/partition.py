@@ -33,8 +33,8 @@ from innkeeper.protocol.ports.journal import Journal, Snapshot, SnapshotSet, Sto
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.requests import BookingRequest, HotelRequest
-from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.storage import SqliteStorage

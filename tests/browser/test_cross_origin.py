@@ -233,6 +233,7 @@ def test_another_site_cannot_embed_any_resource(gateway: Gateway, hotel: str, fo
     script = next(part.name for part in ROOT.glob("http/pages/*.js"))
     booking = gateway.book(hotel, 5)
     gateway.post(f"{booking_path(hotel, booking)}/folio/charges", _charge())
+    gateway.set_billing(hotel)
     invoice = gateway.post(f"{booking_path(hotel, booking)}/invoices", {}).headers["location"]
     for path in (f"/pages/{script}", f"{hotel}/bookings", f"{invoice}?format=pdf", "/"):
         assert foreign_page.embed(path, "img") == "blocked", path

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from innkeeper.protocol.values.operator_error import EXIT_USAGE
-from support.gateway import hotel_request, send
+from support.gateway import SELLER, hotel_request, send
 from support.server_process import ServerProcess, run_to_end
 from support.waiting import wait_until
 
@@ -54,6 +54,7 @@ class Desk:
         path = f"{HOTEL}/bookings/{booking['id']}"
         port = urlsplit(self.server.url).port or 0
         wait_until(lambda: send(port, "GET", f"{path}/folio", None).status == 200, SECONDS_MAX)  # billing follows
+        self.send("PUT", f"{HOTEL}/billing", {"seller": SELLER})
         charge = {"charge": "breakfast", "text": "Breakfast", "amount": {"amount": "12.00", "currency": "EUR"}}
         self.send("POST", f"{path}/folio/charges", charge)
         number: str = self.send("POST", f"{path}/invoices", {})["number"]
@@ -127,7 +128,7 @@ def test_numbers_of_documents_go_on_above_those_that_the_archive_knows(tmp_path:
         booking = desk.book(3, {"name": "Ann"})
         assert (desk.invoice(booking), run_to_end("backup", copy, "--data", data).returncode) == ("INV-1", 0)
         assert (desk.invoice(booking), desk.credit("INV-2"), desk.invoice(booking)) == ("INV-2", "CN-1", "INV-3")
-        wait_until(lambda: [*(data / "archive/invoices/inn/INV-3").glob("*.json")], SECONDS_MAX)
+        wait_until(lambda: [*(data / "archive/invoices/inn/0/INV-3").glob("*.json")], SECONDS_MAX)
         assert server.stop()[0] == 0
     done = run_to_end("restore", copy, "--data", restored, "--archive", data / "archive")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,8 @@
 import pytest
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, AccountEntry, entries
-from innkeeper.actors.billing.rules.state import LedgerState, add_details, describe, lacking_details, restore
+from innkeeper.actors.billing.rules.snapshot import add_details, describe, lacking_details, restore
+from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
 from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply

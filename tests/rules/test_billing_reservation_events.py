@@ -5,7 +5,7 @@ import pytest
 from innkeeper.actors.billing.rules.state import evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import LineKind
+from innkeeper.protocol.billing.folio import Corrected, LineKind, ReversalReason
 from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -28,7 +28,8 @@ def ledger() -> LedgerFixture:
     return LedgerFixture()
 
 
-def test_opening_a_hotel_opens_its_ledger(ledger: LedgerFixture) -> None:
+def test_opening_a_hotel_opens_its_ledger() -> None:
+    ledger = LedgerFixture(seller=None)
     opened = ledger.state.opened()
     assert (opened.hotel, opened.title, opened.currency, opened.business_date) == (HOTEL, "Seaside", "EUR", TODAY)
     assert opened.terms.seller == Party("Seaside")
@@ -242,7 +243,11 @@ def test_an_invoiced_fee_is_corrected_on_the_next_document(ledger: LedgerFixture
     ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 0
     correction = ledger.issue_invoice(booking)
-    assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, None)
+    assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, first.number)
+    assert correction.reason == "The booking was reinstated"
+    assert [(line.corrects, line.reason_code) for line in correction.lines] == [
+        (Corrected(first.number, 1), ReversalReason.REINSTATED)
+    ]
 
 
 def test_a_second_cancellation_is_charged_one_new_fee(ledger: LedgerFixture) -> None:

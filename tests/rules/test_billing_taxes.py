@@ -16,6 +16,7 @@ from innkeeper.protocol.values.taxes import (
     Tax,
     TaxAmount,
     TaxBase,
+    TaxCategory,
     TaxPeriod,
     added,
     half_up,
@@ -31,7 +32,7 @@ ROOM, OTHER = ChargeKind.ROOM, ChargeKind.OTHER
 
 def tax(code: str = "VAT", **more: object) -> Tax:
     if "amount" in more:
-        more = {"base": TaxBase.GUEST} | more
+        more = {"base": TaxBase.GUEST, "category": TaxCategory.LEVY} | more
     return Tax(**{"code": code, "name": code, "applies_to": (ROOM,)} | more)  # type: ignore[arg-type]
 
 

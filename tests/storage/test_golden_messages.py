@@ -6,7 +6,7 @@ their own; see `test_wire_format.py`.)
 
 import msgpack
 import pytest
-from innkeeper.actors.billing.rules import state as ledger_state
+from innkeeper.actors.billing.rules import snapshot as ledger_state
 from innkeeper.actors.reservations.rules import state as hotel_state
 from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.event import Event

@@ -13,7 +13,7 @@ from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
-from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice
+from innkeeper.protocol.billing.folio import Bill, DepositDue, FolioLine, Invoice
 from innkeeper.protocol.billing.payment import Payment, PaymentAction
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
@@ -43,6 +43,9 @@ CITY = TaxRequest(
 )
 
 
+SELLER = PartyRequest("Seaside Ltd", ("1 Beach Road",), "PT500", city="Lisbon", country="PT")
+
+
 def eur(minor_units: int) -> Money:
     return Money(render(minor_units, "EUR"), "EUR")
 
@@ -50,22 +53,29 @@ def eur(minor_units: int) -> Money:
 class LedgerFixture:
     """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
-    def __init__(self, *taxes: TaxRequest, deposits: tuple[DepositRequest, ...] = (), **billing: Any) -> None:
-        """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms."""
+    def __init__(
+        self,
+        *taxes: TaxRequest,
+        deposits: tuple[DepositRequest, ...] = (),
+        hotel: dict[str, Any] | None = None,
+        **billing: Any,
+    ) -> None:
+        """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms, and `hotel` are other
+        properties of the hotel."""
         self.at = NOON
         self.hotel_state = HotelState(locator_key=LOCATOR_KEY)
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits)
+        opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits, **(hotel or {}))
         self.execute_on_hotel(commands.OpenHotel(HOTEL, opened))
-        if taxes or deposits or billing:
+        if billing.get("seller", SELLER) is not None:
             self.set_billing_terms(**billing)
 
     def set_billing_terms(self, **more: Any) -> None:
         """Set the terms of billing."""
-        terms = BillingTermsRequest(seller=PartyRequest("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), **more)
+        terms = BillingTermsRequest(**{"seller": SELLER} | more)
         self.execute(billing_commands.ChangeBillingTerms(HOTEL, terms))
 
     def set_terms_of_sale(self, **more: Any) -> None:
@@ -191,12 +201,18 @@ class LedgerFixture:
         """Execute a command about a document; the document."""
         reply = self.execute(command)
         assert isinstance(reply, InvoiceReply)
-        return reply.invoice
+        return reply.shown
 
     def bill(self, booking: str) -> Bill:
         reply = self.query(billing_queries.ShowBill(HOTEL, booking))
         assert isinstance(reply, BillReply)
         return reply.bill
+
+    def query_deposits(self, booking: str) -> tuple[DepositDue, ...]:
+        """The deposits that are due for a booking."""
+        reply = self.query(billing_queries.ShowBill(HOTEL, booking))
+        assert isinstance(reply, BillReply)
+        return reply.deposits
 
     def balances(self, booking: str) -> list[int]:
         return [folio.balance for folio in self.bill(booking).folios]

@@ -30,6 +30,11 @@ from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT
 
+SELLER = {
+    "name": "Seaside Lda", "address": ["Rua do Mar 1"], "postal_code": "8000-001", "city": "Faro", "country": "PT",
+    "tax_number": "500000000", "vat_id": "PT500000000",
+}  # fmt: skip
+
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 ANSWER_SECONDS_MAX = 30
 START_SECONDS_MAX = 120
@@ -247,6 +252,12 @@ class Gateway:
         reply = self.post("/v1/hotels", hotel_request(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
         assert reply.status == 201, reply
         return reply.headers["location"]
+
+    def set_billing(self, hotel: str, **more: Any) -> HttpResponse:
+        """Set the billing terms of a hotel, with a seller who can issue invoices."""
+        reply = self.send("PUT", f"{hotel}/billing", {"seller": SELLER} | more)
+        assert reply.status == 200, reply
+        return reply
 
     def book(self, hotel: str, arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
         """Book, and expect success; the booking."""

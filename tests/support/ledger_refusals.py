@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from innkeeper.actors.billing.rules.state import describe
+from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, InvalidRequest, NotFound, Refused
 from support.billing_fixture import LedgerFixture
 

@@ -5,19 +5,27 @@ from datetime import date
 import msgspec
 from hypothesis import strategies as st
 from innkeeper.protocol.billing import replies as billing_replies
+from innkeeper.protocol.billing.commands import CreditedLine, CreditedLines
 from innkeeper.protocol.billing.folio import (
     Bill,
+    Corrected,
     DepositDue,
+    DocumentLine,
+    DocumentStay,
     Folio,
     FolioLine,
     Invoice,
+    IssuedNumbers,
     LedgerDetails,
     LinePosition,
+    PaymentOnAccount,
     StayTerms,
     TaxTotal,
 )
 from innkeeper.protocol.billing.payment import Chargeback, NextAction, Operation, Payment, PaymentNews
 from innkeeper.protocol.billing.terms import (
+    BankAccount,
+    BankAccountRequest,
     BillingTerms,
     BillingTermsRequest,
     Party,
@@ -59,7 +67,7 @@ from innkeeper.protocol.reservations.terms import (
 from innkeeper.protocol.values.guests import Guest, GuestDetails, StoredGuest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
-from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount, TaxExemption
 
 _text = st.text(
     st.characters(
@@ -198,8 +206,10 @@ _parties = st.builds(PartyRequest, _name, st.lists(_name, max_size=3).map(tuple)
 _billing_plans = st.builds(
     BillingTermsRequest,
     seller=_parties,
-    invoice_prefix=st.sampled_from(["INV-", "2026/"]),
+    invoice_prefix=st.sampled_from(["INV-", "2026/", "{year}-"]),
 )
+_accounts = st.just(BankAccountRequest("PT50000201231234567890154", "CGDIPTPL"))
+_credited_lines = st.lists(st.builds(CreditedLine, position=st.integers(1, 99)), max_size=2, unique=True).map(tuple)
 for _kind, _strategy in (
     (BookingRequest, requests()),
     (WaitlistRequest, requests().map(waitlist_request)),
@@ -213,6 +223,7 @@ for _kind, _strategy in (
     (WaitlistChange, _waitlist_changes),
     (PartyRequest, _parties),
     (BillingTermsRequest, _billing_plans),
+    (BankAccountRequest, _accounts),
 ):
     st.register_type_strategy(_kind, _strategy)
 
@@ -241,14 +252,14 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "percent": st.integers(1, 100),
     "days_before_arrival": st.none() | st.integers(0, 99),
     "kept_until": _day,
+    "language": st.sampled_from(["en", "pt-BR"]),
 }
 _NESTED = {
     Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, RetiredRoom, Closure, RoomCare, RoomDetails,
     DisplacedBooking, CancellationPolicy, TypeAvailability, Bill,
-    BillingTerms, Deposit,
+    BillingTerms, BankAccount, Deposit, Corrected, DocumentLine, DocumentStay, IssuedNumbers, PaymentOnAccount,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, Operation, Chargeback, PaymentNews, NextAction,
-    LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
-    PriceLine, RoomSegment, TermsOfSale,
+    LinePosition, StayTerms, Tax, TaxAmount, TaxTotal, PriceLine, RoomSegment, TermsOfSale, TaxExemption,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 
@@ -260,6 +271,8 @@ def messages(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
 
 
 def _of(name: str, kind: object) -> st.SearchStrategy[object]:
+    if kind == CreditedLines:
+        return _credited_lines
     if kind in _NESTED:
         return messages(kind)  # type: ignore[arg-type]
     arguments = getattr(kind, "__args__", ())
@@ -274,6 +287,8 @@ def _of(name: str, kind: object) -> st.SearchStrategy[object]:
 def _build(kind: type[msgspec.Struct], values: dict[str, object]) -> msgspec.Struct:
     if {"arrival", "departure"} <= values.keys() and values["departure"] <= values["arrival"]:  # type: ignore[operator]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + 1)  # type: ignore[attr-defined]
+    if kind.__name__ == "SplitCharge":
+        values["quantity"] = None if values["amount"] else 1
     if kind.__name__ == "FindAvailability":
         days = min(values["departure"].toordinal() - values["arrival"].toordinal(), 300)  # type: ignore[attr-defined]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + days)  # type: ignore[attr-defined]

@@ -38,10 +38,11 @@ def night(number: int) -> date:
     return TODAY + timedelta(days=number)
 
 
-def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequest:
-    """A hotel with so many rooms of each type; each takes two guests and costs 100.00 EUR a night."""
+def hotel_request(rooms: dict[str, int] | None = None, max_guests: int = 2, **more: Any) -> HotelRequest:
+    """A hotel with so many rooms of each type; each takes two guests and costs 100 a night."""
+    rate = Money("100", more.get("currency", "EUR"))
     room_types = tuple(
-        RoomTypeRequest(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
+        RoomTypeRequest(code, f"Type {code}", max_guests, rate, room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
     fields = {

@@ -181,7 +181,8 @@ class FrontDesk:
             "cancellation": {"free_until_hours": 48},
         }
         self.send("PATCH", SEASIDE, terms)
-        seller = {"name": "Seaside Lda", "address": ["Rua do Mar 1", "8000-001 Faro"], "tax_number": "PT500000000"}
+        seller = {"name": "Seaside Lda", "address": ["Rua do Mar 1"], "tax_number": "500000000"}
+        seller |= {"postal_code": "8000-001", "city": "Faro", "country": "PT"}
         self.rest()
         self.send("PUT", f"{SEASIDE}/billing", {"seller": seller, "invoice_prefix": "FT-", "credit_note_prefix": "NC-"})
         self.send("PUT", f"{SEASIDE}/notifications", {"language": "pt", "reminder_days": 2})

@@ -7,11 +7,14 @@ after which nothing is owed lets go of what is reserved.
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.billing.rules.corrections import issue_credit_note, reissue_invoice
 from innkeeper.actors.billing.rules.discounts import post_discount
-from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
+from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY, entries
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
-from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
-from innkeeper.actors.billing.rules.lookups import Decision
+from innkeeper.actors.billing.rules.invoicing import issue_deposit_invoice, issue_invoice
+from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_document, find_payment
+from innkeeper.actors.billing.rules.numbering import check_prefixes
+from innkeeper.actors.billing.rules.payment_moves import move_payment
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,
@@ -26,11 +29,10 @@ from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
-from innkeeper.protocol.billing.terms import BillingTerms
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion
 
 
 def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision:
@@ -39,8 +41,25 @@ def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision
         return _apply_event(state, command, envelope.salt)
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
+    if envelope.if_version is not None:
+        _check_version(state, command, envelope.if_version)
     decision = DECISIONS[type(command)](state, command, envelope)
     return Decision(with_releases(state, _with_paid(state, decision.events)), decision.reply)
+
+
+def _check_version(state: LedgerState, command: Command, expected: int) -> None:
+    """Refuses a command for a resource that is of another version, or does not exist."""
+    match command:
+        case commands.BillCommand(booking=booking):
+            version = find_bill(state, booking).version
+        case commands.PaymentCommand(payment=payment):
+            version = find_payment(state, payment).version
+        case commands.IssueCreditNote(number=number) | commands.ReissueInvoice(number=number):
+            version = find_document(state, number).version
+        case _:
+            version = state.opened().version
+    if version != expected:
+        raise Refused(StaleVersion(version))
 
 
 def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent, salt: bytes) -> Decision:
@@ -53,11 +72,13 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
     balance: dict[str, int] = {}
     charged: dict[str, int] = {}
     for event in done:
+        for _, amount, folio in entries(event):
+            if folio is not None:
+                balance[folio[0]] = balance.get(folio[0], 0) + amount
         if type(event) in DOUBLE_ENTRY.handles:
             posting: Any = event
             if posting.line is None:
                 continue
-            balance[posting.booking] = balance.get(posting.booking, 0) + posting.line.amount
             if posting.line.is_charge:
                 charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
     paid = []
@@ -70,12 +91,7 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
 
 
 def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, envelope: Envelope) -> Decision:
-    request = command.request
-    terms = BillingTerms(
-        seller=request.seller.party(),
-        invoice_prefix=request.invoice_prefix,
-        credit_note_prefix=request.credit_note_prefix,
-    )
+    terms = command.request.terms()
     check_prefixes(state, terms)
     done = () if terms == state.opened().terms else (events.BillingTermsChanged(terms),)
     return Decision(done, lambda state: LedgerReply(state.opened()))
@@ -96,6 +112,9 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.VoidPayment: void_payment,
     commands.RefundPayment: refund_payment,
     commands.ReturnPayment: return_payment,
+    commands.MovePayment: move_payment,
     commands.IssueInvoice: issue_invoice,
+    commands.IssueDepositInvoice: issue_deposit_invoice,
     commands.IssueCreditNote: issue_credit_note,
+    commands.ReissueInvoice: reissue_invoice,
 }

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import FolioLine
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
@@ -30,12 +29,9 @@ def entries(event: Event) -> tuple[AccountEntry, ...]:
     return () if rule is None else rule(event)
 
 
-def moved_by(event: Event) -> int:
-    """How much the event changes the balance of its folio."""
-    if DOUBLE_ENTRY[type(event)] is None:
-        return 0
-    line: FolioLine | None = event.line  # type: ignore[attr-defined]  # all that it handles have one
-    return 0 if line is None else line.amount
+def change_of(event: Event, booking: str) -> int:
+    """How much the event changes the balance of a booking."""
+    return sum(entry.amount for entry in entries(event) if entry.folio is not None and entry.folio[0] == booking)
 
 
 def _charge(event: events.ChargePosted | events.ChargeReversed) -> tuple[AccountEntry, ...]:
@@ -54,6 +50,11 @@ def _payment(event: Any) -> tuple[AccountEntry, ...]:
     return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
 
 
+def _moved(event: events.PaymentMoved) -> tuple[AccountEntry, ...]:
+    there = AccountEntry(GUEST_LEDGER, event.moved.amount, (event.to.booking, event.to.folio))
+    return (_guest(event, event.line.amount), there)
+
+
 def _guest(event: events.FolioEvent, amount: int) -> AccountEntry:
     return AccountEntry(GUEST_LEDGER, amount, (event.booking, event.folio))
 
@@ -68,6 +69,7 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.PaymentChargedBack: _payment,
         events.PaymentChargebackClosed: _payment,
         events.PaymentReturned: _payment,
+        events.PaymentMoved: _moved,
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,
@@ -76,7 +78,8 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentActionRequired, events.PaymentOperationRequested, events.PaymentOperationRefused,
         events.PaymentNewsKept,
-        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
+        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued,
+        events.DepositInvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -1,32 +1,53 @@
-"""Invoices and credit notes: gapless numbers, and every line on one document at most.
+"""Invoices: of a folio's lines, and of deposits. Every line is on one document at most.
 
-An invoice is never changed: a credit note reverses the whole invoice, or a correction that was posted meanwhile (a fee
-that is no longer owed) goes on the next document. Numbers are consecutive without a gap, in a series for each kind
-(Directive 2006/112/EC, article 226, point 2, requires a sequential number).
+A deposit invoice is for money that was paid before the stay (Directive 2006/112/EC, article 65: the tax becomes due
+when a payment on account is received, and article 220, point 4, demands an invoice of it). It has no lines of a folio:
+it shares out the payment among the stay's rates. The final invoice has all charges, and takes off the deposits that
+were invoiced, with their taxes.
 """
 
-import re
-from typing import Any
+from collections.abc import Sequence
+from datetime import date
 
-from innkeeper.actors.billing.rules.folios import reversal
-from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, line_numbers, the_document
+from innkeeper.actors.billing.rules.documents import (
+    NewDocument,
+    buyer_of,
+    document_line,
+    fields_of,
+    issued_of,
+    on_account,
+)
+from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, positive, the_document
+from innkeeper.actors.billing.rules.numbering import next_number
 from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.billing.rules.taxes import opposite
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import (
-    CHARGED,
+    Bill,
     DocumentKind,
+    DocumentLine,
     Folio,
     FolioLine,
-    Invoice,
-    LinePosition,
     ReversalReason,
-    TaxTotal,
+    StayTerms,
 )
-from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.envelope import Envelope
-from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
-from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
+from innkeeper.protocol.reservations.booking import PriceLine
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
+from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.taxes import TaxAmount, half_up
+
+_REASONS = {
+    ReversalReason.CORRECTION: "A charge was corrected",
+    ReversalReason.MOVED: "A charge was moved to another folio",
+    ReversalReason.SPLIT: "A charge was split",
+    ReversalReason.CREDITED: "An invoice was credited",
+    ReversalReason.REINSTATED: "The booking was reinstated",
+    ReversalReason.EARLY_DEPARTURE: "The guest left early",
+    ReversalReason.CHECK_OUT_UNDONE: "The check-out was undone",
+    ReversalReason.BOOKING_LOST: "The booking was lost",
+}
 
 
 def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
@@ -36,112 +57,128 @@ def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
     return tuple(line for line in waiting.values() if line.reversed_by not in waiting and line.reverses not in waiting)
 
 
-def totals(lines: tuple[FolioLine, ...], terms: tuple[TermsOfSale, ...]) -> tuple[TaxTotal, ...]:
-    """The sums of the lines' taxes by tax and rate. Names are those of the newest terms of sale that have the tax."""
-    names = {tax.code: tax.name for version in terms for tax in version.taxes}
-    sums: dict[tuple[str, int], tuple[int, int]] = {}
-    for line in lines:
-        shares = [(tax.code, tax.rate, line.net if tax.rate else 0, tax.amount) for tax in line.taxes]
-        if not any(tax.rate for tax in line.taxes):
-            shares.append(("", 0, line.net, 0))
-        for code, rate, net, tax_amount in shares:
-            net_before, tax_before = sums.get((code, rate), (0, 0))
-            sums[code, rate] = (net_before + net, tax_before + tax_amount)
-    return tuple(
-        TaxTotal(code, names.get(code, code), rate, net, tax, net + tax)
-        for (code, rate), (net, tax) in sorted(sums.items())
-        if code or net
-    )
-
-
 def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: Envelope) -> Decision:
     """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative."""
     bill = find_bill(state, command.booking)
     folio = find_folio(bill, command.folio)
-    lines = uninvoiced(folio)
-    if not lines:
+    charged = [document_line(state, folio, line) for line in uninvoiced(folio)]
+    if not charged:
         raise Refused(ActionNotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
-    if command.buyer is not None:
-        buyer = command.buyer.party()
-    elif folio.buyer.details is not None:
-        buyer = Party.of(folio.buyer.details)
-    else:
-        raise invalid("buyer", "forgotten", "the buyer of the folio is forgotten; give the buyer of the invoice")
-    fields = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
-    total = sum(line.amount for line in lines)
-    if total < 0:
-        number = _number(state, DocumentKind.CREDIT_NOTE)
-        return Decision((events.CreditNoteIssued(number=number, **fields),), the_document(number))
-    number = _number(state, DocumentKind.INVOICE)
-    return Decision((events.InvoiceIssued(number=number, **fields),), the_document(number))
+    buyer = buyer_of(folio) if command.buyer is None else command.buyer.party()
+    lines = (*charged, *_settled(state, bill, folio, sum(line.amount for line in charged)))
+    if sum(line.amount for line in lines) < 0:
+        number = next_number(state, DocumentKind.CREDIT_NOTE)
+        return _correction(state, bill, NewDocument(folio, number, buyer, lines, command.language))
+    number = next_number(state, DocumentKind.INVOICE)
+    fields = fields_of(state, bill, NewDocument(folio, number, buyer, lines, command.language))
+    return Decision((events.InvoiceIssued(**fields),), the_document(number.number))
 
 
-def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, envelope: Envelope) -> Decision:
-    """Credits a whole invoice: reverses its charges, and puts the reversals on the credit note. The corrections on the
-    invoice itself remain, as do charges whose correction is on another document."""
-    invoice = _find(state, command.number)
-    by_id = {line.id: line for line in state.folio(invoice.booking, invoice.folio).lines}
-    day, numbers = state.opened().business_date, line_numbers(state)
-    done: list[Event] = []
-    lines = []
-    for charge in (by_id[line.id] for line in invoice.lines if line.kind in CHARGED):
-        if charge.reversed_by is None:
-            line = reversal(next(numbers), day, charge)
-            reason = ReversalReason.CREDITED
-            done.append(events.ChargeReversed(invoice.booking, invoice.folio, line, reason, command.reason))
-            lines.append(line)
-        elif by_id[charge.reversed_by].invoice is None:
-            lines.append(by_id[charge.reversed_by])
-    if not lines:
-        raise Refused(ActionNotAllowed("credit", f"all charges of invoice {invoice.number} are corrected already", ()))
-    number = _number(state, DocumentKind.CREDIT_NOTE)
-    fields = _document(state, LinePosition(invoice.booking, invoice.folio, 0), tuple(lines), invoice.buyer)
-    note = events.CreditNoteIssued(number=number, credits=invoice.number, reason=command.reason, **fields)
-    return Decision((*done, note), the_document(number))
+def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: int) -> list[DocumentLine]:
+    """The lines that take off the deposits that were invoiced: on the final invoice, or where the charges are more."""
+    deposits = [
+        document
+        for document in issued_of(state, bill, folio)
+        if document.kind is DocumentKind.DEPOSIT_INVOICE and not (document.settled_by or document.credited_by)
+    ]
+    if bill.stay.status in NOT_ENDED and charged < sum(deposit.total for deposit in deposits):
+        return []
+    return [
+        DocumentLine(
+            text=f"Deposit, invoice {deposit.number}",
+            supplied_on=line.supplied_on,
+            quantity=-line.quantity,
+            amount=-line.amount,
+            taxes=opposite(line.taxes),
+            deposit_invoice=deposit.number,
+        )
+        for deposit in deposits
+        for line in deposit.lines
+    ]
 
 
-def _find(state: LedgerState, number: str) -> Invoice:
-    """An invoice that can be credited. Refuses any other document."""
-    document = state.documents.get(number)
-    if document is None:
-        raise Refused(NotFound("invoice", number))
-    if document.kind is DocumentKind.CREDIT_NOTE:
-        raise Refused(ActionNotAllowed("credit", f"{number} is a credit note; only invoices can be credited", ()))
-    if document.credited_by is not None:
-        raise Refused(ActionNotAllowed("credit", f"{number} is already credited by {document.credited_by}", ()))
-    return document
+def _correction(state: LedgerState, bill: Bill, new: NewDocument) -> Decision:
+    """The credit note for corrections that were posted on a folio, with why they were."""
+    corrected = {line.corrects.invoice for line in new.lines if line.corrects is not None}
+    why = dict.fromkeys(line.reason or _REASONS[line.reason_code] for line in new.lines if line.reason_code is not None)
+    note = events.CreditNoteIssued(
+        credits=corrected.pop() if len(corrected) == 1 else None,
+        reason="; ".join(why) or "The deposit was more than the charges",
+        **fields_of(state, bill, new),
+    )
+    return Decision((note,), the_document(note.number))
 
 
-def _document(state: LedgerState, place: LinePosition, lines: tuple[FolioLine, ...], buyer: Party) -> dict[str, Any]:
-    ledger = state.opened()
-    return {
-        "booking": place.booking,
-        "folio": place.folio,
-        "business_date": ledger.business_date,
-        "seller": ledger.terms.seller,
-        "guest_id": state.bills[place.booking].guest_id,
-        "buyer": buyer,
-        "lines": lines,
-        "totals": totals(lines, ledger.terms_of_sale),
-        "net": sum(line.net for line in lines),
-        "total": sum(line.amount for line in lines),
-    }
+def issue_deposit_invoice(state: LedgerState, command: commands.IssueDepositInvoice, envelope: Envelope) -> Decision:
+    """Issues an invoice of what was paid on account of a stay that has not ended."""
+    bill = find_bill(state, command.booking)
+    folio = find_folio(bill, command.folio)
+    if bill.stay.status not in NOT_ENDED:
+        reason = f"the stay has ended ({bill.stay.status.value}); its charges are invoiced"
+        raise Refused(ActionNotAllowed("invoice a deposit", reason, ()))
+    received = on_account(state, bill, folio)
+    if received <= 0:
+        reason = f"nothing was paid on folio {folio.number} beyond what is invoiced"
+        raise Refused(ActionNotAllowed("invoice a deposit", reason, ()))
+    most = min(received, bill.stay.price - _invoiced_before(state, bill))
+    amount = most if command.amount is None else positive(state, command.amount)
+    if not 0 < amount <= most:
+        field = render(max(most, 0), state.opened().currency)
+        raise invalid("amount", "paid_max", f"the maximum is {field}: what was paid, and not beyond the stay's price")
+    buyer = buyer_of(folio) if command.buyer is None else command.buyer.party()
+    number = next_number(state, DocumentKind.INVOICE)
+    paid_on = max(line.business_date for line in folio.lines if line.payment is not None)
+    lines = tuple(_deposit_lines(bill.stay, amount, paid_on))
+    fields = fields_of(state, bill, NewDocument(folio, number, buyer, lines, command.language))
+    return Decision((events.DepositInvoiceIssued(**fields),), the_document(number.number))
 
 
-def _number(state: LedgerState, kind: DocumentKind) -> str:
-    return f"{_prefix(state.opened().terms, kind)}{state.issued[kind] + 1}"
+def _invoiced_before(state: LedgerState, bill: Bill) -> int:
+    """What of the stay's price is on deposit invoices, or on invoices of its nights."""
+    return sum(
+        line.amount
+        for document in state.documents_of(bill.booking)
+        if document.credited_by is None
+        for line in document.lines
+        if document.kind is DocumentKind.DEPOSIT_INVOICE or line.night is not None
+    )
 
 
-def _prefix(terms: BillingTerms, kind: DocumentKind) -> str:
-    return terms.invoice_prefix if kind is DocumentKind.INVOICE else terms.credit_note_prefix
+def _deposit_lines(stay: StayTerms, amount: int, paid_on: date) -> list[DocumentLine]:
+    """A line for each combination of rates of the stay's nights, in proportion; largest remainders are rounded up."""
+    groups: dict[tuple[tuple[str, int], ...], list[PriceLine]] = {}
+    for line in stay.lines:
+        rates = tuple((tax.code, tax.rate) for tax in line.taxes if tax.by_rate)
+        groups.setdefault(rates, []).append(line)
+    weights = [sum(line.total for line in lines) for lines in groups.values()]
+    return [
+        DocumentLine(
+            text="Deposit", supplied_on=paid_on, quantity=1, amount=share, taxes=_share_of_taxes(lines, share, weight)
+        )
+        for lines, share, weight in zip(groups.values(), shares(amount, weights), weights, strict=True)
+        if share
+    ]
 
 
-def check_prefixes(state: LedgerState, terms: BillingTerms) -> None:
-    """Refuses a prefix that documents of the other kind have used: a number could be issued twice."""
-    used = {(re.sub(r"[0-9]+$", "", document.number), document.kind) for document in state.documents.values()}
-    for field, prefix, other in (
-        ("invoice_prefix", terms.invoice_prefix, DocumentKind.CREDIT_NOTE),
-        ("credit_note_prefix", terms.credit_note_prefix, DocumentKind.INVOICE),
-    ):
-        if (prefix, other) in used:
-            raise invalid(field, "taken", f"documents of the other kind were issued with the prefix {prefix}")
+def shares(amount: int, weights: Sequence[int]) -> list[int]:
+    """The amount in these proportions: the largest remainders get a unit more, the earlier of two equal ones first."""
+    whole = sum(weights)
+    parts = [amount * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda place: -(amount * weights[place] % whole))
+    for place in by_remainder[: amount - sum(parts)]:
+        parts[place] += 1
+    return parts
+
+
+def _share_of_taxes(lines: Sequence[PriceLine], share: int, whole: int) -> tuple[TaxAmount, ...]:
+    """The taxes in a share of the price of these nights, which have the same rates."""
+    sums: dict[tuple[str, int, bool, bool], list[int]] = {}
+    for line in lines:
+        for tax in line.taxes:
+            known = sums.setdefault((tax.code, tax.rate, tax.included, tax.by_rate), [0, 0])
+            known[0] += tax.amount
+            known[1] += tax.base
+    return tuple(
+        TaxAmount(code, rate, half_up(amount * share, whole), included, half_up(base * share, whole))
+        for (code, rate, included, _), (amount, base) in sums.items()
+    )

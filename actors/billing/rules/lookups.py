@@ -6,7 +6,8 @@ from itertools import count
 import msgspec
 from innkeeper.actors.billing.rules.deposits import deposits_due
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.protocol.billing.folio import Bill, Folio, FolioLine, LinePosition
+from innkeeper.protocol.billing.folio import Bill, Folio, FolioLine, Invoice, LinePosition
+from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
@@ -35,6 +36,21 @@ def find_bill(state: LedgerState, booking: str) -> Bill:
     if bill is None:
         raise Refused(NotFound("booking", booking))
     return bill
+
+
+def find_payment(state: LedgerState, payment: str) -> Payment:
+    """A payment. Refuses an unknown one."""
+    if payment not in state.payments:
+        raise Refused(NotFound("payment", payment))
+    return state.payment(payment)
+
+
+def find_document(state: LedgerState, number: str) -> Invoice:
+    """An invoice or credit note. Refuses an unknown number."""
+    document = state.documents.get(number)
+    if document is None:
+        raise Refused(NotFound("invoice", number))
+    return document
 
 
 def find_folio(bill: Bill, number: int) -> Folio:
@@ -93,4 +109,9 @@ def the_payment(payment: str) -> Callable[[LedgerState], Reply]:
 
 def the_document(number: str) -> Callable[[LedgerState], Reply]:
     """The reply that shows an invoice or a credit note."""
-    return lambda state: InvoiceReply(state.documents[number])
+    return lambda state: document_reply(state, state.documents[number])
+
+
+def document_reply(state: LedgerState, document: Invoice) -> InvoiceReply:
+    """A document, and the guest of its booking."""
+    return InvoiceReply(document, state.bills[document.booking].folios[0].buyer)

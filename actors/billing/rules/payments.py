@@ -8,6 +8,7 @@ from innkeeper.actors.billing.rules.lookups import (
     check_room,
     find_bill,
     find_folio,
+    find_payment,
     line_numbers,
     positive,
     the_payment,
@@ -19,7 +20,7 @@ from innkeeper.protocol.billing.folio import Folio, LineKind
 from innkeeper.protocol.billing.payment import Operation, Payment, PaymentAction, PaymentNews
 from innkeeper.protocol.billing.transitions import ACTIONS, PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.envelope import Envelope
-from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.sentences import one_of
@@ -84,7 +85,7 @@ def _posting(state: LedgerState, booking: str) -> Posting:
 
 def settle_payment(state: LedgerState, command: commands.SettlePayment, envelope: Envelope) -> Decision:
     """Applies what a provider reports."""
-    payment = _find(state, command.payment)
+    payment = find_payment(state, command.payment)
     amount = None if command.amount is None else positive(state, command.amount)
     if command.outcome == "captured":
         _check_authorised(state, payment, amount)
@@ -180,14 +181,8 @@ def requested(
     return events.PaymentOperationRequested(booking, payment.folio, payment.id, operation)
 
 
-def _find(state: LedgerState, payment: str) -> Payment:
-    if payment not in state.payments:
-        raise Refused(NotFound("payment", payment))
-    return state.payment(payment)
-
-
 def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
-    found = _find(state, payment)
+    found = find_payment(state, payment)
     actions = allowed(found)
     if action not in actions:
         done = {PAYMENT_TRANSITIONS[status, kind] for (status, by), kind in ACTIONS.items() if by == action}

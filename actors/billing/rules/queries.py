@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.lookups import bill_reply, find_bill
-from innkeeper.actors.billing.rules.state import LedgerState, describe
+from innkeeper.actors.billing.rules.lookups import bill_reply, document_reply, find_bill, find_document, find_payment
+from innkeeper.actors.billing.rules.snapshot import describe
+from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (
     AccountBalance,
     GuestAccountReply,
-    InvoiceReply,
     InvoicesReply,
     LedgerReply,
     OpenBalance,
@@ -39,20 +39,18 @@ def _bill(state: LedgerState, query: queries.ShowBill) -> Reply:
 
 
 def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
-    if query.payment not in state.payments:
-        raise Refused(NotFound("payment", query.payment))
-    return PaymentReply(state.opened().currency, state.payments[query.payment], state.payment(query.payment))
+    payment = find_payment(state, query.payment)
+    return PaymentReply(state.opened().currency, state.payments[payment.id], payment)
 
 
 def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:
-    if query.number not in state.documents:
-        raise Refused(NotFound("invoice", query.number))
-    return InvoiceReply(state.documents[query.number])
+    return document_reply(state, find_document(state, query.number))
 
 
 def _invoices(state: LedgerState, query: queries.ListInvoices) -> Reply:
-    documents = [document for document in state.documents.values() if query.booking in (None, document.booking)]
-    return InvoicesReply(tuple(documents[query.skip : query.skip + query.limit]), len(documents))
+    documents = [*state.documents.values()] if query.booking is None else state.documents_of(query.booking)
+    listed = documents[query.skip : query.skip + query.limit]
+    return InvoicesReply(tuple(document_reply(state, document) for document in listed), len(documents))
 
 
 def _guest_account(state: LedgerState, query: queries.ShowGuestAccount) -> Reply:

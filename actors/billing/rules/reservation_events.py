@@ -10,7 +10,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules.folios import PricedCharge, charge_line, current_lines, night_line, reversal
+from innkeeper.actors.billing.rules.folios import (
+    current_lines,
+    fee_line,
+    left_of,
+    night_line,
+    reversal,
+)
 from innkeeper.actors.billing.rules.lookups import line_numbers
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
@@ -27,13 +33,14 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
-from innkeeper.protocol.values.taxes import ChargeKind
+from innkeeper.protocol.values.taxes import fee_taxes
 
 Events = Iterator[Event]
+StayChange = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
 
 
 def derive_events(state: LedgerState, record: RecordedEvent, salt: bytes) -> tuple[Event, ...]:
@@ -81,6 +88,8 @@ def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Ev
         departure=event.departure,
         lines=event.lines,
         terms=event.terms,
+        room_type=event.room_type,
+        rooms=event.rooms if bill is not None and bill.stay.rooms else (),
     )
     if bill is None:
         yield FolioOpened(booking=event.booking, folio=1, buyer=_buyer(event.guest), stay=stay)
@@ -102,6 +111,23 @@ def _buyer(guest: Guest) -> Guest:
     return Guest(guest.id, 0, b"", details)
 
 
+def _checked_in(state: LedgerState, bill: Bill, event: events.GuestCheckedIn) -> Events:
+    """Notes the room from the check-in on: before it, rooms change without consequences for a bill."""
+    stay = bill.stay
+    yield from _status_changed(state, bill, event, rooms=(RoomSegment(event.room, stay.arrival, stay.departure),))
+
+
+def _room_moved(state: LedgerState, bill: Bill, event: events.RoomMoved) -> Events:
+    status = status_after(bill.stay.status, type(event))
+    stay = msgspec.structs.replace(bill.stay, status=status, rooms=event.rooms if bill.stay.rooms else ())
+    if stay != bill.stay:
+        yield FolioTermsChanged(bill.booking, stay)
+
+
+def _check_in_undone(state: LedgerState, bill: Bill, event: events.CheckInUndone) -> Events:
+    yield from _status_changed(state, bill, event, rooms=())
+
+
 def _guest_forgotten(state: LedgerState, _: None, event: events.GuestForgotten) -> Events:
     if any(bill.guest_id == event.guest for bill in state.bills.values()):
         yield LedgerGuestForgotten(event.guest)
@@ -116,10 +142,9 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
     yield from _status_changed(state, bill, event)
     if event.fee > 0:
         text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
-        priced = PricedCharge(ChargeKind.FEE, text, event.fee)
         ledger = state.opened()
-        taxes = ledger.terms_of(bill.stay).taxes
-        line = charge_line(next(line_numbers(state)), ledger.business_date, priced, taxes)
+        taxes = fee_taxes(ledger.terms_of(bill.stay).taxes, event.fee, ledger.business_date)
+        line = fee_line(next(line_numbers(state)), ledger.business_date, text, event.fee, taxes)
         yield ChargePosted(bill.booking, 1, line)
 
 
@@ -135,7 +160,7 @@ def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated)
 def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
     """Charges the nights slept that no audit has posted yet, and reverses those after an early departure."""
     numbers = line_numbers(state)
-    yield from _status_changed(state, bill, event, departure=event.departure, lines=event.lines)
+    yield from _stay_changed(state, bill, event)
     until = event.lines[-1].night + timedelta(days=1) if event.lines else event.departure
     yield from _nights(state, bill, until, state.opened().business_date, numbers)
     beyond = [
@@ -153,17 +178,15 @@ def _check_out_undone(state: LedgerState, bill: Bill, event: events.CheckOutUndo
     posted = [
         LinePosition(bill.booking, 1, line.id)
         for line in bill.folios[0].lines
-        if line.night is not None
-        and line.night >= today
-        and line.kind is LineKind.CHARGE
-        and line.moved_from is None
-        and line.reversed_by is None
+        if line.night is not None and line.night >= today and line.kind is LineKind.CHARGE and line.moved_from is None
     ]
     yield from _reverse(state, posted, ReversalReason.CHECK_OUT_UNDONE, line_numbers(state))
 
 
-def _stay_changed(state: LedgerState, bill: Bill, event: events.CheckOutUndone | events.GuestOverstayed) -> Events:
-    yield from _status_changed(state, bill, event, departure=event.departure, lines=event.lines)
+def _stay_changed(state: LedgerState, bill: Bill, event: StayChange) -> Events:
+    yield from _status_changed(
+        state, bill, event, departure=event.departure, lines=event.lines, rooms=event.rooms or bill.stay.rooms
+    )
 
 
 def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Events:
@@ -199,15 +222,24 @@ def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: I
     posted_until = bill.posted_until or bill.stay.arrival
     for price in bill.stay.lines:
         if posted_until <= price.night < until:
-            line = night_line(next(numbers), max(price.night, today), price)
+            line = night_line(next(numbers), max(price.night, today), price, _room_of(bill.stay, price.night))
             yield ChargePosted(bill.booking, 1, line)
+
+
+def _room_of(stay: StayTerms, night: date) -> str:
+    """The room of a night: that of the first one for a day use, which has none; empty where no room is known."""
+    rooms = [segment.room for segment in stay.rooms if segment.first <= night < segment.until] or [
+        segment.room for segment in stay.rooms
+    ]
+    return (rooms[0] if rooms else None) or ""
 
 
 def _reverse(state: LedgerState, charged: list[LinePosition], reason: ReversalReason, numbers: Iterator[int]) -> Events:
     today = state.opened().business_date
     for first in charged:
         for place, line in current_lines(state, first):
-            yield ChargeReversed(place.booking, place.folio, reversal(next(numbers), today, line), reason)
+            left = left_of(state.folio(place.booking, place.folio), line)
+            yield ChargeReversed(place.booking, place.folio, reversal(next(numbers), today, left, reason))
 
 
 BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
@@ -223,8 +255,9 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.HoldReleased: _status_changed,
         events.BookingCancelled: _not_arriving,
         events.BookingReinstated: _reinstated,
-        events.GuestCheckedIn: _status_changed,
-        events.CheckInUndone: _status_changed,
+        events.GuestCheckedIn: _checked_in,
+        events.CheckInUndone: _check_in_undone,
+        events.RoomMoved: _room_moved,
         events.GuestCheckedOut: _checked_out,
         events.CheckOutUndone: _check_out_undone,
         events.GuestOverstayed: _stay_changed,
@@ -239,7 +272,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
         room_events.RoomClosureChanged, room_events.RoomReopened, room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
-        events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
+        events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
         events.GuestAddressRefused, events.GuestAddressAccepted,
     ),

@@ -4,7 +4,8 @@ The values are frozen, and a changed bill replaces the old one; only the tables 
 place, by `evolve` alone. Bills are never removed: a payment or a correction can come long after the stay.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,15 +25,15 @@ from innkeeper.protocol.billing.folio import (
     ReversalReason,
 )
 from innkeeper.protocol.billing.payment import Payment
-from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
-from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.guests import bare
 from innkeeper.protocol.values.taxes import ChargeKind
 
 _replace = msgspec.structs.replace
@@ -42,7 +43,8 @@ _replace = msgspec.structs.replace
 class LedgerState:
     """One hotel's ledger. `applied_seq` is the sequence number of the last event of reservations that had an effect
     here; `owing` are the bookings that have ended and for which something is owed; `payments` maps each payment to its
-    booking."""
+    booking, `numbers` each booking to those of its documents; `issued` are the highest numbers of each series of
+    invoices and of credit notes."""
 
     ledger: LedgerDetails | None = None
     seq: int = 0
@@ -53,7 +55,8 @@ class LedgerState:
     owing: set[str] = field(default_factory=set)
     payments: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Invoice] = field(default_factory=dict)
-    issued: dict[DocumentKind, int] = field(default_factory=lambda: dict.fromkeys(DocumentKind, 0))
+    numbers: dict[str, list[str]] = field(default_factory=dict)
+    issued: dict[tuple[DocumentKind, int], int] = field(default_factory=dict)
     accounts: dict[str, int] = field(default_factory=dict)
 
     def opened(self) -> LedgerDetails:
@@ -69,6 +72,21 @@ class LedgerState:
         """A payment, which must exist."""
         folios = self.bills[self.payments[payment]].folios
         return next(known for folio in folios for known in folio.payments if known.id == payment)
+
+    def documents_of(self, booking: str) -> list[Invoice]:
+        """The documents that were issued for a booking, in their order."""
+        return [self.documents[number] for number in self.numbers.get(booking, ())]
+
+    def prefixes(self) -> set[tuple[str, DocumentKind, int]]:
+        """The prefixes of all numbers that were issued, with the kind and the series of each."""
+        return {
+            (re.sub(r"[0-9]+$", "", one.number), series_kind(one.kind), one.series) for one in self.documents.values()
+        }
+
+
+def series_kind(kind: DocumentKind) -> DocumentKind:
+    """The kind whose series of numbers a document is in: deposit invoices are in that of invoices."""
+    return DocumentKind.INVOICE if kind is DocumentKind.DEPOSIT_INVOICE else kind
 
 
 def cause_seq(record: RecordedEvent) -> int | None:
@@ -86,6 +104,8 @@ def evolve(state: LedgerState, record: RecordedEvent) -> None:
         state.accounts[account] = state.accounts.get(account, 0) + amount
     if rule is not None:
         rule(state, record, event)
+    if isinstance(event, BookingEvent):
+        state.bills[event.booking] = _replace(state.bills[event.booking], version=state.seq)
 
 
 def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpened) -> None:
@@ -102,8 +122,9 @@ def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpene
 def _timeline_begun(state: LedgerState, _: RecordedEvent, event: events.LedgerTimelineBegun) -> None:
     """Follows the hotel from there, also where events with higher numbers had effects before."""
     state.applied_seq = event.after
-    state.issued[DocumentKind.INVOICE] = max(state.issued[DocumentKind.INVOICE], event.invoices)
-    state.issued[DocumentKind.CREDIT_NOTE] = max(state.issued[DocumentKind.CREDIT_NOTE], event.credit_notes)
+    for known in event.issued:
+        series = known.kind, known.series
+        state.issued[series] = max(state.issued.get(series, 0), known.number)
 
 
 def _day_opened(state: LedgerState, _: RecordedEvent, event: events.LedgerDayOpened) -> None:
@@ -120,11 +141,11 @@ def _renamed(state: LedgerState, _: RecordedEvent, event: events.LedgerRenamed) 
     terms = ledger.terms
     if terms.seller.name == ledger.title:
         terms = _replace(terms, seller=_replace(terms.seller, name=event.title))
-    state.ledger = _replace(ledger, title=event.title, terms=terms)
+    state.ledger = _replace(ledger, title=event.title, terms=terms, version=state.seq)
 
 
 def _terms_changed(state: LedgerState, _: RecordedEvent, event: events.BillingTermsChanged) -> None:
-    state.ledger = _replace(state.opened(), terms=event.terms)
+    state.ledger = _replace(state.opened(), terms=event.terms, version=state.seq)
 
 
 def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpened) -> None:
@@ -133,14 +154,15 @@ def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpene
         assert event.stay is not None
         bill = Bill(booking=event.booking, guest_id=event.buyer.id, stay=event.stay)
     folio = Folio(number=event.folio, buyer=event.buyer)
-    _keep(state, _replace(bill, folios=(*bill.folios, folio)))
+    keep_bill(state, _replace(bill, folios=(*bill.folios, folio)))
 
 
 def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTermsChanged) -> None:
-    _keep(state, _replace(state.bills[event.booking], stay=event.stay))
+    keep_bill(state, _replace(state.bills[event.booking], stay=event.stay))
 
 
-def _keep(state: LedgerState, bill: Bill) -> None:
+def keep_bill(state: LedgerState, bill: Bill) -> None:
+    """Keeps a bill, and what is known by it of the guests in house and of what is owed."""
     state.bills[bill.booking] = bill
     if bill.stay.status is BookingStatus.IN_HOUSE:
         state.in_house.add(bill.booking)
@@ -170,7 +192,7 @@ def _buyer_changed(state: LedgerState, _: RecordedEvent, event: events.BuyerChan
 
 def _guest_forgotten(state: LedgerState, _: RecordedEvent, event: events.LedgerGuestForgotten) -> None:
     for bill in [bill for bill in state.bills.values() if bill.guest_id == event.guest]:
-        state.bills[bill.booking] = bare(bill)
+        state.bills[bill.booking] = _replace(bare(bill), version=state.seq)
 
 
 def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePosted) -> None:
@@ -186,10 +208,12 @@ def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePoste
 
 
 def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed) -> None:
-    _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
     _add_line(state, event, event.line)
+    lines = state.folio(event.booking, event.folio).lines
+    if not sum(line.amount for line in lines if event.line.reverses in (line.id, line.reverses)):
+        _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
     night = event.line.night
-    if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
+    if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
         assert event.line.reverses is not None
         bill = state.bills[_charged_first(state, LinePosition(event.booking, event.folio, event.line.reverses))]
         state.bills[bill.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
@@ -237,7 +261,7 @@ def _made(
 
 def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.PaymentRecorded) -> None:
     if event.payment in state.payments:
-        _payment_moved(state, record, event)
+        _money_moved(state, record, event)
         return
     _add_line(state, event, event.line)
     captured = -event.line.amount
@@ -245,7 +269,7 @@ def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.P
     _keep_payment(state, event, _replace(by_hand, captured=captured, reference=event.reference))
 
 
-def _payment_moved(state: LedgerState, record: RecordedEvent, event: Any) -> None:
+def _money_moved(state: LedgerState, record: RecordedEvent, event: Any) -> None:
     """Money has moved, but for a chargeback that was won before it was reported as opened."""
     if event.line is not None:
         _add_line(state, event, event.line)
@@ -256,8 +280,21 @@ def _payment_changed(state: LedgerState, _: RecordedEvent, event: events.Payment
     _keep_payment(state, event, payment_after(state.payment(event.payment), event))
 
 
+def _payment_moved(state: LedgerState, record: RecordedEvent, event: events.PaymentMoved) -> None:
+    payment = state.payment(event.payment)
+    there = events.PaymentMoved(event.to.booking, event.to.folio, event.payment, event.line, event.to, event.moved)
+    _add_line(state, event, event.line)
+    left = state.folio(event.booking, event.folio).payments
+    _change_folio(state, event, payments=tuple(other for other in left if other.id != payment.id))
+    _add_line(state, there, event.moved)
+    del state.payments[payment.id]
+    _keep_payment(state, there, _replace(payment, folio=event.to.folio))
+    state.bills[event.to.booking] = _replace(state.bills[event.to.booking], version=state.seq)
+
+
 def _keep_payment(state: LedgerState, event: events.FolioEvent, payment: Payment) -> None:
     others = state.folio(event.booking, event.folio).payments
+    payment = _replace(payment, version=state.seq)
     if payment.id in state.payments:
         payments = tuple(payment if other.id == payment.id else other for other in others)
     else:
@@ -267,14 +304,20 @@ def _keep_payment(state: LedgerState, event: events.FolioEvent, payment: Payment
 
 
 def _invoice_issued(state: LedgerState, record: RecordedEvent, event: events.InvoiceIssued) -> None:
-    _keep_document(state, record, event, DocumentKind.INVOICE)
+    _keep_document(state, record, event, DocumentKind.INVOICE, replaces=event.replaces)
+
+
+def _deposit_invoice_issued(state: LedgerState, record: RecordedEvent, event: events.DepositInvoiceIssued) -> None:
+    _keep_document(state, record, event, DocumentKind.DEPOSIT_INVOICE)
 
 
 def _credit_note_issued(state: LedgerState, record: RecordedEvent, event: events.CreditNoteIssued) -> None:
     _keep_document(state, record, event, DocumentKind.CREDIT_NOTE, credits=event.credits, reason=event.reason)
     if event.credits is not None:
-        credited = state.documents[event.credits]
-        state.documents[event.credits] = _replace(credited, credited_by=event.number)
+        credit_notes = (*state.documents[event.credits].credit_notes, event.number)
+        _mark_document(state, event.credits, credit_notes=credit_notes)
+        if event.whole:
+            _mark_document(state, event.credits, credited_by=event.number)
 
 
 def _keep_document(
@@ -282,9 +325,19 @@ def _keep_document(
 ) -> None:
     fields = {name: getattr(event, name) for name in events.DocumentEvent.__struct_fields__}
     currency = state.opened().currency
+    state.numbers.setdefault(event.booking, []).append(event.number)
     state.documents[event.number] = Invoice(kind=kind, issued_at=record.at, currency=currency, **fields, **more)
-    state.issued[kind] += 1
-    _mark(state, event, {line.id for line in event.lines}, invoice=event.number)
+    series = series_kind(kind), event.series
+    state.issued[series] = state.issued.get(series, 0) + 1
+    _mark(state, event, {line.line for line in event.lines if line.line is not None}, invoice=event.number)
+    for line in event.lines:
+        if line.deposit_invoice is not None:
+            _mark_document(state, line.deposit_invoice, settled_by=event.number if line.amount < 0 else None)
+
+
+def _mark_document(state: LedgerState, number: str, **mark: Any) -> None:
+    document = state.documents[number]
+    state.documents[number] = _replace(document, version=document.version + 1, **mark)
 
 
 LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
@@ -310,50 +363,16 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.PaymentRecorded: _payment_recorded,
         events.PaymentFailed: _payment_changed,
         events.PaymentVoided: _payment_changed,
-        events.PaymentRefunded: _payment_moved,
-        events.PaymentChargedBack: _payment_moved,
-        events.PaymentChargebackClosed: _payment_moved,
-        events.PaymentReturned: _payment_moved,
+        events.PaymentRefunded: _money_moved,
+        events.PaymentChargedBack: _money_moved,
+        events.PaymentChargebackClosed: _money_moved,
+        events.PaymentReturned: _money_moved,
         events.PaymentNewsKept: _payment_changed,
+        events.PaymentMoved: _payment_moved,
         events.InvoiceIssued: _invoice_issued,
+        events.DepositInvoiceIssued: _deposit_invoice_issued,
         events.CreditNoteIssued: _credit_note_issued,
     },
     ignores=(events.BookingPaid, events.LedgerBookingsLost),
     not_followed=(RESERVATIONS, DELIVERY),
 )
-
-
-def describe(state: LedgerState) -> LedgerStateReply:
-    """The whole state as one value, without details of guests. Ledgers with the same events have equal values."""
-    return LedgerStateReply(
-        ledger=state.opened(),
-        hotel_seq=state.seq,
-        applied_seq=state.applied_seq,
-        lines_posted=state.lines_posted,
-        bills=tuple(map(bare, sorted(state.bills.values(), key=lambda bill: bill.booking))),
-        documents=tuple(state.documents.values()),
-        issued=(state.issued[DocumentKind.INVOICE], state.issued[DocumentKind.CREDIT_NOTE]),
-        accounts=tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items())),
-    )
-
-
-def restore(described: LedgerStateReply) -> LedgerState:
-    """The state from the value that `describe` made of it."""
-    state = LedgerState(described.ledger, described.hotel_seq, described.applied_seq, described.lines_posted)
-    for bill in described.bills:
-        _keep(state, bill)
-        state.payments |= {payment.id: bill.booking for folio in bill.folios for payment in folio.payments}
-    state.documents = {document.number: document for document in described.documents}
-    state.issued = dict(zip((DocumentKind.INVOICE, DocumentKind.CREDIT_NOTE), described.issued, strict=True))
-    state.accounts = {balance.account: balance.amount for balance in described.accounts}
-    return state
-
-
-def lacking_details(state: LedgerState) -> list[GuestKey]:
-    """What the details of the buyers are stored under that the state does not have: it was made from the journal."""
-    return without_details(state.bills.values())
-
-
-def add_details(state: LedgerState, found: Mapping[GuestKey, GuestDetails]) -> None:
-    """Adds the details that were found. Those of forgotten guests are not."""
-    state.bills = {booking: with_details(bill, found) for booking, bill in state.bills.items()}

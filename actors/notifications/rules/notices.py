@@ -256,7 +256,9 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         billing_events.PaymentOperationRefused, billing_events.PaymentChargedBack,
         billing_events.PaymentChargebackClosed, billing_events.PaymentReturned, billing_events.PaymentNewsKept,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,
-        billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.CreditNoteIssued,
+        billing_events.PaymentMoved,
+        billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.DepositInvoiceIssued,
+        billing_events.CreditNoteIssued,
     ),
     not_followed=(DELIVERY,),
 )  # fmt: skip

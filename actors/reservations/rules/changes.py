@@ -6,7 +6,7 @@ import msgspec
 from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.capacity import check_change
 from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
-from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
+from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay, exempted
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -56,6 +56,8 @@ def change(
     contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
     guest = changed_guest(state, booking.guest, notes | contact, envelope)
     was = terms_of(booking)
+    if "exemptions" in changed:
+        changed["exemptions"] = exempted(state.opened(), booking.terms, change.exemptions)  # type: ignore[arg-type]
     terms = was | changed | {"guest": guest}
     kind = room_type_of(state, terms["room_type"], known=booking.room_type)
     prices_anew = "rate" in changed or kind.code != booking.room_type
@@ -63,7 +65,8 @@ def change(
     rate = kind.rate if requested is None else rate_of(state, requested)
     moved = _rearrange(state, booking, terms, terms.pop("room", None))
     check_change(state, booking, terms, state.opened().business_date)
-    stay = StayChange(terms["arrival"], terms["departure"], terms["adults"], terms["children"], rate, prices_anew)
+    party = terms["adults"], terms["children"]
+    stay = StayChange(terms["arrival"], terms["departure"], *party, rate, prices_anew, terms["exemptions"])
     terms |= changed_stay(state.opened(), booking, stay, envelope.at)
     done: list[Event] = list(moved)
     if terms | {"guest": booking.guest} != was or _contact(guest) != _contact(booking.guest):

@@ -18,7 +18,7 @@ from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import audit, close_events, closes_more, due_events
 from innkeeper.actors.reservations.rules.opening import opening_events
-from innkeeper.actors.reservations.rules.pricing import new_stay
+from innkeeper.actors.reservations.rules.pricing import exempted, new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -50,6 +50,7 @@ from innkeeper.protocol.reservations.room_events import ClosureEvent
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
+from innkeeper.protocol.values.taxes import TaxExemption
 
 RoomClaim = events.BookingEvent | ClosureEvent
 """An event that changes what a room holds."""
@@ -194,6 +195,9 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     if request.reminder_on is not None:
         check_reminder(state, request.reminder_on, request.arrival)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
+    exemptions: tuple[TaxExemption, ...] = ()
+    if request.exemptions:
+        exemptions = exempted(state.opened(), state.opened().terms_of_sale[-1].version, request.exemptions)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
     try:
         room, moved = find_room(state, rooming)
@@ -221,7 +225,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         source=request.source,
         reminder_on=request.reminder_on,
         pinned=request.room is not None,
-        **new_stay(state.opened(), request, rate),
+        **new_stay(state.opened(), request, rate, exemptions),
     )
     made: Event = confirmed
     if request.status == "held":

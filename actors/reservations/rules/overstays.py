@@ -35,7 +35,8 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
         if stay.departure < to:
             yield from _unassign(state, stay, (stay.departure, to), ended)
             rate = known_type(state, stay.room_type).rate
-            change = StayChange(stay.arrival, to, stay.adults, stay.children, rate, prices_anew=False)
+            party = stay.adults, stay.children
+            change = StayChange(stay.arrival, to, *party, rate, prices_anew=False, exemptions=stay.exemptions)
             lines = changed_stay(state.opened(), stay, change, at)["lines"]
             yield events.GuestOverstayed(booking, to, prolonged(stay, stay.room, to), lines)
         elif stay.arrival <= today and (planned := stay.room_on(today)) != stay.room:

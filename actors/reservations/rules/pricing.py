@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from innkeeper.actors.reservations.rules.business_day import hotel_instant
+from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheckedOut, GuestNoShow
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import DepartureReason
-from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
+from innkeeper.protocol.reservations.requests import TaxExemptionRequest
+from innkeeper.protocol.values.taxes import Guests, TaxAmount, TaxCategory, TaxExemption, added, night_taxes, taxes_on
 
 
 class SoldNight(NamedTuple):
@@ -32,6 +34,7 @@ class StayChange(NamedTuple):
     children: tuple[int, ...]
     rate: int
     prices_anew: bool
+    exemptions: tuple[TaxExemption, ...] = ()
 
 
 class StayRequest(Protocol):
@@ -69,7 +72,9 @@ def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> t
     return tuple(lines)
 
 
-def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
+def new_stay(
+    hotel: Hotel, request: StayRequest, rate: int, exemptions: tuple[TaxExemption, ...] = ()
+) -> dict[str, Any]:
     """The price and the terms of a new booking, as the fields of a `StayEvent`: on the current terms of sale."""
     terms = hotel.terms_of_sale[-1]
     nights = []
@@ -77,7 +82,8 @@ def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
         nights.append(SoldNight(date.fromordinal(day), rate, terms.version))  # noqa: PERF401 (on the way of a booking)
     policy = terms.cancellation
     return {
-        "lines": price_nights(hotel, nights, Guests(request.adults, request.children)),
+        "lines": price_nights(hotel, nights, Guests(request.adults, request.children, exemptions)),
+        "exemptions": exemptions,
         "terms": terms.version,
         "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
         "late_fee": rate * min(policy.late_nights, len(nights)),
@@ -91,6 +97,20 @@ def _deadline(arrival: date, check_in: str, timezone: str, hours: int) -> int:
     change of clocks is in between."""
     local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
     return round(local.replace(tzinfo=ZoneInfo(timezone)).timestamp()) * 1_000_000
+
+
+def exempted(hotel: Hotel, terms: int, requested: tuple[TaxExemptionRequest, ...]) -> tuple[TaxExemption, ...]:
+    """The exemptions of a booking on these terms of sale. Refuses a tax that there is not, and value added tax."""
+    categories = {tax.code: tax.category for tax in hotel.terms_of_sale[terms - 1].taxes}
+    for exemption in requested:
+        category = categories.get(exemption.code)
+        if category is None:
+            raise invalid("exemptions", "known", f"the terms of the booking have no tax {exemption.code}")
+        if category not in (TaxCategory.LEVY, TaxCategory.FEE):
+            raise invalid("exemptions", "levy", f"{exemption.code} is value added tax; guests are exempt from levies")
+    if len({exemption.code for exemption in requested}) < len(requested):
+        raise invalid("exemptions", "unique", "a tax is given twice")
+    return tuple(TaxExemption(exemption.code, exemption.reason) for exemption in requested)
 
 
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
@@ -154,7 +174,7 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         else:
             sold = SoldNight(night, kept.amount, kept.terms)
         nights.append(sold)
-    priced = price_nights(hotel, nights, Guests(change.adults, change.children))
+    priced = price_nights(hotel, nights, Guests(change.adults, change.children, change.exemptions))
     lines = tuple(agreed.get(line.night, line) if line.night < hotel.business_date else line for line in priced)
     changed = {"lines": lines, "terms": booking.terms}
     if is_late(hotel, booking, at) or not lines:
