@@ -95,6 +95,7 @@ def test_a_discount_is_a_line_with_its_reason_and_its_taxes(gateway: Gateway) ->
     guest = Guest(gateway)
     vat = {"code": "VAT23", "name": "IVA 23 %", "applies_to": ["minibar"], "rate": "23", "included": True}
     gateway.send("PATCH", guest.hotel, {"taxes": [vat]})
+    gateway.set_billing(guest.hotel)
     guest.charge("24.60")
     given = guest.discount("12.30", voucher="V-7")
     assert given.status == 201

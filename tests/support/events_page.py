@@ -103,6 +103,8 @@ def _type(schema: Schema) -> str:
         return " or ".join(_type(one) for one in schema["anyOf"])
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
     return _TYPES[schema.get("format") or schema["type"]]
 
 

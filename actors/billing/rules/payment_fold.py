@@ -161,8 +161,8 @@ PAYMENT_FOLD = EventTable[Callable[[Payment, Any], Changes]](
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,
         events.LedgerTermsOfSaleChanged, events.LedgerRenamed, events.BillingTermsChanged, events.FolioOpened,
         events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten, events.ChargePosted,
-        events.ChargeReversed, events.PaymentStarted, events.BookingPaid, events.InvoiceIssued,
-        events.CreditNoteIssued,
+        events.ChargeReversed, events.PaymentStarted, events.PaymentMoved, events.BookingPaid, events.InvoiceIssued,
+        events.DepositInvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip
