@@ -148,4 +148,4 @@ async def _payment_response(request: web.Request, message: Command | Query, stat
     reply, headers = await ask_billing(request, message, PaymentReply)
     if status == 201:
         headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
-    return json_response(resources.payment(reply.payment, reply.currency), status, headers)
+    return json_response(resources.payment(reply.payment, reply.currency, reply.booking_status), status, headers)

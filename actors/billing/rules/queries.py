@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.lookups import bill_reply, find_bill
+from innkeeper.actors.billing.rules.lookups import bill_reply, find_bill, payment_reply
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (
@@ -15,7 +15,6 @@ from innkeeper.protocol.billing.replies import (
     OpenBalance,
     OpenBalancesReply,
     OwedBalance,
-    PaymentReply,
     TrialBalanceReply,
 )
 from innkeeper.protocol.messages.query import Query
@@ -41,7 +40,7 @@ def _bill(state: LedgerState, query: queries.ShowBill) -> Reply:
 def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
     if query.payment not in state.payments:
         raise Refused(NotFound("payment", query.payment))
-    return PaymentReply(state.opened().currency, state.payments[query.payment], state.payment(query.payment))
+    return payment_reply(state, query.payment)
 
 
 def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:
