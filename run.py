@@ -27,7 +27,6 @@ from innkeeper.delivery.archive.selection import read_archive
 from innkeeper.delivery.backoff import retry_seconds
 from innkeeper.delivery.brokers.selection import open_inbox
 from innkeeper.delivery.integrations import Integrations
-from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
 from innkeeper.http.commands import data_commands
 from innkeeper.http.commands.client_commands import manage_dead_letters, replay
@@ -81,9 +80,10 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
             partial(storage.journal, DELIVERY),
             partial(storage.event_log, DELIVERY),
             partial(adapters.open_archive, integrations, data.archive, storage.installation()),
-            PAYMENT_EVENT_TYPES,
+            adapters.PAYMENT_EVENT_TYPES,
             partial(adapters.open_payments, integrations, data.provider_secret, clock, storage.installation()),
             retry_seconds,
+            reservations.HOLD_PAYMENTS,
             partial(adapters.open_webhooks, integrations, clock, uuid7),
         )
         await delivery.start_delivery(parts, delivering)

@@ -14,6 +14,7 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
 from innkeeper.delivery.email.message import mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
+from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES as PAYMENT_EVENT_TYPES
 from innkeeper.delivery.payments.payments import Payments
 from innkeeper.delivery.payments.selection import check_stripe, open_stripe
 from innkeeper.delivery.payments.simulated import ReceiveNotification, SimulatedProvider

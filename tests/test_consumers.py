@@ -5,6 +5,7 @@ subscription is to the types that a table handles, or to every event.
 """
 
 import ast
+import asyncio
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.state import evolve as evolve_ledger
 from innkeeper.actors.notifications.rules.notices import handle
+from innkeeper.actors.reservations.hold_payments import HOLD_PAYMENT_EVENT_TYPES, HoldPayments
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES, Payments
@@ -56,7 +58,11 @@ NOT_CONSUMERS = {
 }
 
 # The types of subscriptions that are not written as a name, and what they are.
-TYPES_OF_SUBSCRIPTIONS = {"webhook.events": EVERY_EVENT, "ports.payment_event_types": PAYMENT_EVENT_TYPES}
+TYPES_OF_SUBSCRIPTIONS = {
+    "webhook.events": EVERY_EVENT,
+    "ports.payment_event_types": PAYMENT_EVENT_TYPES,
+    "types": HOLD_PAYMENT_EVENT_TYPES,
+}
 
 
 def module_name(path: Path) -> str:
@@ -217,7 +223,9 @@ def test_subscriptions_are_to_the_events_that_a_table_handles_or_to_every_event(
                 value = TYPES_OF_SUBSCRIPTIONS.get(types) or vars(import_module(f"innkeeper.{name}"))[types]
                 assert value == EVERY_EVENT or value in handled, f"{name} subscribes to {types}"
                 subscribers.add(handled.get(value, ast.unparse(node.args[0])))
-    assert subscribers == {"billing", "notifications", "payments", "'archive'", "subscriber", "_name(webhook)"}
+    assert subscribers == {
+        "billing", "notifications", "payments", "'archive'", "the saga of paid holds", "subscriber", "_name(webhook)",
+    }  # fmt: skip
 
 
 def test_the_tables_of_statuses_have_every_event() -> None:
@@ -251,6 +259,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
         lambda: step.handle([(1, record)], b""),
         lambda: views._apply((1, record)),
         lambda: payments.operations([(1, record)]),
+        lambda: asyncio.run(HoldPayments({}).handle([(1, record)])),
     )
     failed = []
     for consume in consumers:

@@ -57,6 +57,7 @@ ALLOWED_IMPORTS = {
     "actors/partition/partition.py": {*HOSTING, "actors.subscriptions.load_meter"},
     "actors/reservations/rules": {*KERNEL, "protocol.reservations", "actors.reservations.rules"},
     "actors/reservations": {*HOSTING, "actors.reservations"},
+    "actors/reservations/hold_payments.py": {"protocol"},
     "actors/reservations/read_model_task.py": {
         "protocol", "actors.subscriptions.background_task", "actors.subscriptions.load_meter",
     },

@@ -51,7 +51,8 @@ class PaymentsAdapter(MessageHandlers, Protocol):
 
 
 class DeliveryPorts(NamedTuple):
-    """What delivery needs: its database, the journal and the log of its own events, and its adapters. Payments get the
+    """What delivery needs: its database, the journal and the log of its own events, and its adapters. It runs the saga
+    of paid holds beside them, which follows the events of these types. Payments get the
     bus of billing, and the way to send this service the notifications of providers; `retry_seconds` is the pause after
     so many attempts at one. Webhooks get the way to publish
     an event, the stored endpoints, and where to subscribe them to which logs."""
@@ -63,6 +64,7 @@ class DeliveryPorts(NamedTuple):
     payment_event_types: tuple[str, ...]
     open_payments: Callable[[MessageBus, AskService], AbstractAsyncContextManager[PaymentsAdapter]]
     retry_seconds: Callable[[int], float]
+    hold_payments: tuple[tuple[str, ...], Callable[[Mapping[str, MessageBus]], EventHandler]]
     open_webhooks: Callable[
         [PublishEvent, DeliveryStore, Subscribers, Mapping[str, EventLog]], AbstractAsyncContextManager[MessageHandlers]
     ]
@@ -109,6 +111,8 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
             service.subscribe(SubscriptionRequest("payments", ports.payment_event_types), handle)
             service.add_task(relay)
             service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
+            types, open_saga = ports.hold_payments
+            service.subscribe(SubscriptionRequest("hold-payments", types), open_saga(parts.buses))
             yield {**payments.handlers, **webhooks.handlers}
 
     await parts.start(Service(DELIVERY, parts.service_ports(DELIVERY, ports.open_store), open_handlers))

@@ -1,7 +1,7 @@
 """The service of reservations: the partitions of its hotels, each with the read models that follow its journal."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
@@ -13,10 +13,11 @@ from innkeeper.actors.partition.clock import checked
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.reservations.hold_payments import HOLD_PAYMENT_EVENT_TYPES, HoldPayments
 from innkeeper.actors.reservations.read_model_task import ReadModelTask
 from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.ports.message_bus import MessageBus
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog
 from innkeeper.protocol.ports.views import FollowingViews
 from innkeeper.protocol.values.contexts import RESERVATIONS
 
@@ -70,6 +71,13 @@ async def _stop(task: ReadModelTask, running: "asyncio.Task[None]") -> None:
 def _open_host(ports: PartitionPorts) -> Host:
     return open_host(ports.host, hotel_type(ports.locator_key()))
 
+
+def _hold_payments(buses: Mapping[str, MessageBus]) -> EventHandler:
+    return HoldPayments(buses).handle
+
+
+HOLD_PAYMENTS = HOLD_PAYMENT_EVENT_TYPES, _hold_payments
+"""The types of events that the saga of paid holds follows, and its handler, from the message buses by context."""
 
 check_snapshots = partial(recovery.check_snapshots, aggregate_type=hotel_type(b""))
 """Checks each snapshot in a journal of reservations; see `recovery.check_snapshots`."""

@@ -13,12 +13,14 @@ from innkeeper.protocol.billing.folio import (
 )
 from innkeeper.protocol.billing.payment import (
     ChargebackStatus,
+    HoldPaymentStatus,
     NextAction,
     OperationStatus,
     Payment,
     PaymentAction,
     PaymentStatus,
     RefusalCode,
+    hold_payment_status,
 )
 from innkeeper.protocol.billing.payments import PaymentUpdate
 from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
@@ -88,7 +90,8 @@ class ChargebackResource(msgspec.Struct, frozen=True):
 class PaymentResource(msgspec.Struct, frozen=True):
     """A payment. It reduces the balance by the captured amount less what was refunded, charged back or returned.
     `refund_pending` waits for the provider, and is not refunded yet; what is authorised is reserved until `expires_at`,
-    null where the provider did not say. `next_action` is what the guest has to do, for 3-D Secure."""
+    null where the provider did not say. `next_action` is what the guest has to do, for 3-D Secure. `hold` says of the
+    payment of a hold whether the booking is confirmed, or the money goes back; null for any other."""
 
     id: str
     folio: int
@@ -106,6 +109,7 @@ class PaymentResource(msgspec.Struct, frozen=True):
     code: RefusalCode | None
     reason: str
     next_action: NextAction | None
+    hold: HoldPaymentStatus | None
     operations: list[OperationResource]
     chargebacks: list[ChargebackResource]
 
@@ -203,7 +207,7 @@ def bill(reply: BillReply) -> BillResource:
         paid=money(source.paid, currency),
         reserved=money(sum(payment.reserved for payment in source.payments), currency),
         balance=money(source.balance, currency),
-        folios=[folio(one, currency) for one in source.folios],
+        folios=[folio(one, currency, source.stay.status) for one in source.folios],
         deposits=[
             DepositResource(deposit.due, money(deposit.amount, currency), money(deposit.covered, currency))
             for deposit in reply.deposits
@@ -211,15 +215,15 @@ def bill(reply: BillReply) -> BillResource:
     )
 
 
-def folio(source: Folio, currency: str) -> FolioResource:
-    """One folio."""
+def folio(source: Folio, currency: str, booking: BookingStatus) -> FolioResource:
+    """One folio of a booking with this status."""
     return FolioResource(
         number=source.number,
         buyer=None if source.buyer.details is None else Party.of(source.buyer.details),
         charged=money(source.charged, currency),
         balance=money(source.balance, currency),
         lines=[line(one, currency) for one in source.lines],
-        payments=[payment(one, currency) for one in source.payments],
+        payments=[payment(one, currency, booking) for one in source.payments],
     )
 
 
@@ -249,8 +253,8 @@ def line(source: FolioLine, currency: str) -> FolioLineResource:
     )
 
 
-def payment(source: Payment, currency: str) -> PaymentResource:
-    """One payment."""
+def payment(source: Payment, currency: str, booking: BookingStatus) -> PaymentResource:
+    """One payment of a booking with this status."""
     return PaymentResource(
         id=source.id,
         folio=source.folio,
@@ -268,6 +272,7 @@ def payment(source: Payment, currency: str) -> PaymentResource:
         code=source.code,
         reason=source.reason,
         next_action=source.next_action,
+        hold=hold_payment_status(source, booking),
         operations=[
             OperationResource(one.number, one.action, money(one.amount, currency), one.status, one.code, one.reason)
             for one in source.operations

@@ -164,4 +164,4 @@ async def _payment_response(request: web.Request, message: Command | Query, stat
     headers["ETag"] = f'"{reply.payment.version}"'
     if status == 201:
         headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
-    return json_response(resources.payment(reply.payment, reply.currency), status, headers)
+    return json_response(resources.payment(reply.payment, reply.currency, reply.booking_status), status, headers)

@@ -151,13 +151,14 @@ class PaymentEvent(FolioEvent, frozen=True):
 
 class PaymentStarted(PaymentEvent, frozen=True):
     """A payment was started at a provider, which is to capture it (`capture`) or only to authorise it. `token` is the
-    provider's token for this payment, from the guest."""
+    provider's token for this payment, from the guest. One `for_hold` confirms the hold of its booking."""
 
     name: ClassVar[str] = "payment.started"
     method: str
     amount: int
     capture: bool
     token: str = ""
+    for_hold: bool = False
 
 
 class PaymentActionRequired(PaymentEvent, frozen=True):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 import msgspec
+from innkeeper.protocol.reservations.booking import BookingStatus
 
 PaymentOutcome = Literal[
     "requires_action", "authorised", "captured", "failed", "voided", "refunded", "refused",
@@ -92,6 +93,17 @@ class NextAction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     client_secret: str = ""
 
 
+class HoldPaymentStatus(StrEnum):
+    """How a payment that was started for a hold ends: it waits for the provider or the confirmation; the booking is
+    confirmed; the hold has ended, and the money is on its way back, is back, or was refused to go back."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    PAYING_BACK = "paying_back"
+    PAID_BACK = "paid_back"
+    NOT_PAID_BACK = "not_paid_back"
+
+
 class PaymentNews(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a provider reports of a payment. `amount` is that of a capture, refund, chargeback or return, None for all
     of the payment; `id` is the provider's id of a refund, chargeback or return, `reference` that of the payment.
@@ -113,8 +125,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is the requested one.
     `capture`: whether the provider is to capture the money at once or only to authorise it; an authorisation ends at
     `expires_at`. `token` is the provider's token for it, `refunds` are its ids of refunds; `early` is news about money
-    that is not captured yet. `captured_at` and `failed_at` are the provider's times. `version` is the number of the
-    ledger's last event that changed it."""
+    that is not captured yet. `captured_at` and `failed_at` are the provider's times. One that was started `for_hold`
+    confirms the hold. `version` is the number of the ledger's last event that changed it."""
 
     id: str
     folio: int
@@ -122,6 +134,7 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     status: PaymentStatus
     amount: int
     started_at: int
+    for_hold: bool = False
     captured: int = 0
     refunded: int = 0
     returned: int = 0
@@ -164,3 +177,20 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     def reserved(self) -> int:
         """What is blocked on the guest's account, but not captured."""
         return self.amount if self.status is PaymentStatus.AUTHORISED else 0
+
+
+def hold_payment_status(payment: Payment, booking: BookingStatus) -> HoldPaymentStatus | None:
+    """How far the payment for a hold is, whose booking has this status by now; None for any other payment, and for one
+    that took no money."""
+    has_money = payment.captured > 0 or payment.status in (PaymentStatus.PENDING, PaymentStatus.AUTHORISED)
+    if not payment.for_hold or not (has_money or payment.status is PaymentStatus.VOIDED):
+        return None
+    if booking is BookingStatus.HELD:
+        return HoldPaymentStatus.WAITING if has_money else None
+    if booking not in (BookingStatus.EXPIRED, BookingStatus.RELEASED):
+        return HoldPaymentStatus.CONFIRMED if has_money else None
+    left = payment.captured - payment.refunded - payment.charged_back - payment.returned
+    if left <= 0 and payment.status not in (PaymentStatus.PENDING, PaymentStatus.AUTHORISED):
+        return HoldPaymentStatus.PAID_BACK
+    refused = payment.operations and payment.operations[-1].status is OperationStatus.REFUSED
+    return HoldPaymentStatus.NOT_PAID_BACK if refused else HoldPaymentStatus.PAYING_BACK

@@ -36,11 +36,12 @@ class BillReply(Reply, frozen=True):
 
 
 class PaymentReply(Reply, frozen=True):
-    """One payment in its current state."""
+    """One payment in its current state, and the status of its booking, as far as billing knows."""
 
     name: ClassVar[str] = "payment.reply"
     currency: str
     booking: str
+    booking_status: BookingStatus
     payment: Payment
 
 

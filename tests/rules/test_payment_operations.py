@@ -134,9 +134,11 @@ def test_a_capture_that_crosses_a_void_counts_and_the_void_is_refused(ledger: Le
     payment = authorised(ledger, booking)
     ledger.execute_payment(VoidPayment(HOTEL, payment.id))
     ledger.settle_payment(payment, "captured", amount=eur(10_000))
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(1_000)))
     after = ledger.answer(payment)
     assert (after.status, after.operations[0].code) == (PaymentStatus.CAPTURED, RefusalCode.NOT_POSSIBLE)
     assert ledger.bill(booking).balance == 0
+    assert ledger.answer(payment).refunded == 1_000
 
 
 def test_a_return_is_booked_by_hand_once(ledger: LedgerFixture, booking: str) -> None:

@@ -32,7 +32,8 @@ from simulation.client_record import ClientRecord, Request
 from simulation.clients import Clients, is_simulated
 from simulation.event_model import FIRST_DAY, EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
-from simulation.simulated_services import SimulatedBilling, SimulatedNotifications
+from simulation.simulated_payments import SimulatedPayments
+from simulation.simulated_services import SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber
 from support.actor_systems import open_actor_system
 from support.partition_fixture import HOTEL_TYPE
@@ -99,6 +100,8 @@ class SimulatedPartition:
                 self._pass_time(10 * 60 * SECOND)
                 step()
             self._settle()
+            while self._billing.settle_payments():
+                self._ask_for_saga()
             for service in self._services:
                 self._report(service.settle())
             self._report(self._remains())
@@ -138,7 +141,7 @@ class SimulatedPartition:
     def _services_open(self) -> Iterator[None]:
         """Open all services."""
         self._subscriber = SimulatedSubscriber(self._disk, *self._subscriber_random, lambda: self._at, MemoryDatabase())
-        self._billing = SimulatedBilling(
+        self._billing = SimulatedPayments(
             self._disk, *self._billing_random, lambda: self._at, lambda: f"bill-{next(self._bill_ids)}",
             MemoryDatabase(),
             lambda position, records: self._notifications.deliver(BILLING, position, records),
@@ -156,6 +159,12 @@ class SimulatedPartition:
     def _work(self) -> None:
         for service in self._services:
             service.work()
+        self._ask_for_saga()
+
+    def _ask_for_saga(self) -> None:
+        """Carry out what the saga of paid holds asks of reservations."""
+        if self._billing.bus.wanted:
+            self._execute([*self._billing.bus.wanted.values()])
 
     def _report(self, violations: Sequence[str] | Iterator[str]) -> None:
         self.result.violations.extend(violations)
@@ -182,6 +191,7 @@ class SimulatedPartition:
             return
         self.result.actor_faults += bool(raised)
         self._digest.update(repr(answers).encode())
+        self._billing.bus.answer(requests, answers)
         self.result.answers += len(answers)
         self.result.refusals += sum(isinstance(answer.response, Refusal) for answer in answers)
         self._report(

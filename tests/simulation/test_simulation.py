@@ -14,6 +14,7 @@ from innkeeper.actors.notifications import event_handler
 from innkeeper.actors.notifications.rules.notices import handle as rules_handle
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.messages import PendingBatch
+from innkeeper.actors.reservations.hold_payments import HOLD_PAYMENT_RULES, HoldPayments
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules import allocation, night_audit, queries
@@ -22,6 +23,7 @@ from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
 from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.state import describe
+from innkeeper.protocol.billing.events import PaymentAuthorised, PaymentRecorded
 from innkeeper.protocol.ports.subscriptions import no_effects
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.commands import BookingCommand
@@ -258,3 +260,16 @@ def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_reminder_that_was_not_withdrawn_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_handler, "handle", lambda *arguments: rules_handle(*arguments)._replace(withdrawn=()))
     assert is_reported("but was withdrawn (P5)")
+
+
+@pytest.mark.parametrize("step", ["paid", "_not_confirmed"])
+def test_a_saga_that_forgets_a_step_is_reported(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgets(*_: Any) -> None:
+        """It confirms no hold, or gives no money back."""
+
+    if step == "paid":
+        monkeypatch.setitem(HOLD_PAYMENT_RULES, PaymentRecorded, forgets)
+        monkeypatch.setitem(HOLD_PAYMENT_RULES, PaymentAuthorised, forgets)
+    else:
+        monkeypatch.setattr(HoldPayments, step, forgets)
+    assert is_reported("the hold is neither confirmed nor paid back")

@@ -101,6 +101,8 @@ def _type(schema: Schema) -> str:
         return "the event" if name == "Event" else f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(_type(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     if "enum" in schema:

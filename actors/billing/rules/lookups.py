@@ -104,7 +104,14 @@ def bill_reply(state: LedgerState, bill: Bill) -> BillReply:
 
 def the_payment(payment: str) -> Callable[[LedgerState], Reply]:
     """The reply that shows one payment."""
-    return lambda state: PaymentReply(state.opened().currency, state.payments[payment], state.payment(payment))
+    return lambda state: payment_reply(state, payment)
+
+
+def payment_reply(state: LedgerState, payment: str) -> PaymentReply:
+    """A payment with the status of its booking. Refuses an unknown one."""
+    found = find_payment(state, payment)
+    booking = state.payments[payment]
+    return PaymentReply(state.opened().currency, booking, state.bills[booking].stay.status, found)
 
 
 def the_document(number: str) -> Callable[[LedgerState], Reply]:

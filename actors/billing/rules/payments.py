@@ -13,6 +13,7 @@ from innkeeper.actors.billing.rules.lookups import (
     positive,
     the_payment,
 )
+from innkeeper.actors.billing.rules.payment_fold import UNSETTLED
 from innkeeper.actors.billing.rules.payment_news import Posting, follow
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
@@ -21,6 +22,7 @@ from innkeeper.protocol.billing.payment import Operation, Payment, PaymentAction
 from innkeeper.protocol.billing.transitions import ACTIONS, PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.sentences import one_of
@@ -30,9 +32,9 @@ _WITH_ID = ("chargeback_opened", "chargeback_won", "chargeback_lost")
 
 
 def allowed(payment: Payment) -> tuple[str, ...]:
-    """The actions of staff that the payment allows now: none, while the provider has not answered a capture or a void;
-    refunds go on, as far as something is left."""
-    if any(one.action is not PaymentAction.REFUND for one in payment.pending):
+    """The actions of staff that the payment allows now: none, while the provider has not answered a capture or a void
+    of what is reserved; refunds go on, as far as something is left."""
+    if payment.status in UNSETTLED and any(one.action is not PaymentAction.REFUND for one in payment.pending):
         return ()
     actions = [action for status, action in ACTIONS if status is payment.status]
     if payment.captured and payment.refundable <= 0 and "refund" in actions:
@@ -55,8 +57,9 @@ def start_payment(state: LedgerState, command: commands.StartPayment, envelope: 
     """Starts a payment with a provider."""
     folio, amount = _owed_part(state, command)
     started = events.PaymentStarted(
-        command.booking, folio.number, envelope.id, command.provider, amount, command.capture, command.token
-    )
+        command.booking, folio.number, envelope.id, command.provider, amount, command.capture, command.token,
+        find_bill(state, command.booking).stay.status is BookingStatus.HELD,
+    )  # fmt: skip
     return Decision((started,), the_payment(envelope.id))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.lookups import bill_reply, document_reply, find_bill, find_document, find_payment
+from innkeeper.actors.billing.rules.lookups import bill_reply, document_reply, find_bill, find_document, payment_reply
 from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import queries
@@ -15,7 +15,6 @@ from innkeeper.protocol.billing.replies import (
     OpenBalance,
     OpenBalancesReply,
     OwedBalance,
-    PaymentReply,
     TrialBalanceReply,
 )
 from innkeeper.protocol.messages.query import Query
@@ -39,8 +38,7 @@ def _bill(state: LedgerState, query: queries.ShowBill) -> Reply:
 
 
 def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
-    payment = find_payment(state, query.payment)
-    return PaymentReply(state.opened().currency, state.payments[payment.id], payment)
+    return payment_reply(state, query.payment)
 
 
 def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:

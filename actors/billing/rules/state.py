@@ -242,7 +242,12 @@ def _mark(state: LedgerState, event: events.FolioEvent, lines: set[int | None], 
 
 
 def _payment_started(state: LedgerState, record: RecordedEvent, event: events.PaymentStarted) -> None:
-    _keep_payment(state, event, _replace(_made(record, event, event.amount, event.capture), token=event.token))
+    _keep_payment(state, event, _started(record, event))
+
+
+def _started(record: RecordedEvent, event: events.PaymentStarted) -> Payment:
+    made = _made(record, event, event.amount, event.capture)
+    return _replace(made, token=event.token, for_hold=event.for_hold)
 
 
 def _made(
