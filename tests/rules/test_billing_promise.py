@@ -14,20 +14,20 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from innkeeper.actors.billing.router import LEDGER
-from innkeeper.actors.billing.rules import folios, invoicing, state
+from innkeeper.actors.billing.rules import corrections, documents, folios, invoicing, reservation_events, state
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
 from innkeeper.actors.billing.rules.numbering import DocumentNumber
 from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine
+from innkeeper.protocol.billing.folio import Bill, DocumentKind, DocumentLine, Folio, FolioLine
 from innkeeper.protocol.billing.queries import TrialBalance
 from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
@@ -363,6 +363,24 @@ def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> DocumentNumber:
     return DocumentNumber(f"{prefix}-{2 * ledger.issued.get((kind, 0), 0) + 1}", 0)
 
 
+def _charge_a_unit_more(number: int, day: date, price: PriceLine, room: str) -> FolioLine:
+    """Charge a night a unit above its price."""
+    line = NIGHT_LINE(number, day, price, room)
+    return msgspec.structs.replace(line, amount=line.amount + 1)
+
+
+def _print_six(ledger: LedgerState, folio: Folio, line: FolioLine) -> DocumentLine:
+    """Print another quantity than that of the folio."""
+    return msgspec.structs.replace(DOCUMENT_LINE(ledger, folio, line), quantity=6)
+
+
+def _name_no_line(ledger: LedgerState, folio: Folio, line: FolioLine) -> DocumentLine:
+    """Do not say which line is corrected."""
+    return msgspec.structs.replace(DOCUMENT_LINE(ledger, folio, line), corrects=None)
+
+
+NIGHT_LINE, DOCUMENT_LINE = folios.night_line, documents.document_line
+
 # What is replaced, by what, and the violation that the auditor reports.
 BROKEN: tuple[tuple[object, str, object, str], ...] = (
     (state.LEDGER_FOLD, "ChargeReversed", _edit_charge, "a line was edited"),
@@ -371,6 +389,9 @@ BROKEN: tuple[tuple[object, str, object, str], ...] = (
     (state, "cause_seq", lambda record: 0, "an event had effects twice"),
     (folios, "less_taxes", _lose_cents, "lost a part"),
     (invoicing, "next_number", _skip_numbers, "is not the next number"),
+    (reservation_events, "night_line", _charge_a_unit_more, "is charged another price"),
+    (invoicing, "document_line", _print_six, "changes line"),
+    (corrections, "document_line", _name_no_line, "does not name the line"),
 )
 
 
