@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway import SELLER, Gateway, HttpResponse, assert_problem, booking_path
+from support.gateway import SELLER, Gateway, assert_problem
 from support.gateway import gateway as running_gateway
+from support.invoiced_stay import CITY, FOOD, GLOBEX, VAT, Stay, euros, issued
 from support.partition_fixture import night
-
-VAT = {"code": "VAT", "name": "IVA 6 %", "applies_to": ["room", "fee"], "rate": "6", "included": True}
-FOOD = {"code": "VAT13", "name": "IVA 13 %", "applies_to": ["breakfast"], "rate": "13", "included": True}
-CITY = {"code": "CITY", "name": "City tax", "applies_to": ["room"], "amount": {"amount": "2.00", "currency": "EUR"}}
-GLOBEX = {"name": "Globex", "address": ["1 Main Street"], "city": "Berlin", "country": "DE", "vat_id": "DE123456789"}
 
 
 @pytest.fixture
@@ -21,67 +17,6 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """A gateway for one test."""
     with running_gateway(tmp_path) as opened:
         yield opened
-
-
-class Stay:
-    """A guest in house for two nights at 100.00, in a hotel with these taxes."""
-
-    def __init__(self, gateway: Gateway, *taxes: dict[str, Any], nights: int = 2, seller: bool = True) -> None:
-        self.gateway = gateway
-        self.hotel = gateway.open_hotel(taxes=[*taxes])
-        if seller:
-            gateway.set_billing(self.hotel)
-        self.booking = gateway.book(self.hotel, 0, nights)
-        self.path = booking_path(self.hotel, self.booking)
-
-    def act(self, action: str, **fields: Any) -> None:
-        """Request an action on the booking, and expect success."""
-        reply = self.gateway.act(self.hotel, self.booking, action, **fields)
-        assert reply.status == 200, reply
-
-    def sleep(self) -> None:
-        """Check in, and close the nights of the stay."""
-        self.act("check-in")
-        self.gateway.post(f"{self.hotel}/night-audit", {"to": self.booking["departure"]})
-
-    def post(self, path: str, **body: Any) -> HttpResponse:
-        """POST below the path of the booking."""
-        return self.gateway.post(f"{self.path}/{path}", body)
-
-    def charge(self, amount: str, text: str = "Breakfast", charge: str = "breakfast", **more: Any) -> int:
-        """Post a charge; its line."""
-        body = {"charge": charge, "text": text, "amount": euros(amount)} | more
-        reply = self.post("folio/charges", **body)
-        assert reply.status == 201, reply
-        line: int = reply.json["folios"][0]["lines"][-1]["id"]
-        return line
-
-    def pay(self, amount: str) -> None:
-        """Record a cash payment."""
-        assert self.post("folio/payments", method="cash", amount=euros(amount)).status == 201
-
-    def invoice(self, **body: Any) -> Any:
-        """Issue an invoice; it."""
-        return issued(self.post("invoices", **body))
-
-    def correct(self, number: str, action: str, **body: Any) -> HttpResponse:
-        """Credit or reissue an invoice."""
-        return self.gateway.post(f"{self.hotel}/invoices/{number}/actions/{action}", {"reason": "wrong"} | body)
-
-    def balance(self) -> str:
-        """What is owed for the booking."""
-        amount: str = self.gateway.get(f"{self.path}/folio").json["balance"]["amount"]
-        return amount
-
-
-def euros(amount: str) -> dict[str, str]:
-    return {"amount": amount, "currency": "EUR"}
-
-
-def issued(reply: HttpResponse) -> Any:
-    """The document that was issued."""
-    assert reply.status == 201, reply
-    return reply.json
 
 
 def amounts(document: Any, *fields: str) -> list[str]:
@@ -372,33 +307,3 @@ def test_numbers_begin_anew_each_year(gateway: Gateway) -> None:
 
 def new_year_stay() -> dict[str, Any]:
     return {"room_type": "DBL", "arrival": "2027-01-02", "departure": "2027-01-03", "guest": {"name": "Ann"}}
-
-
-def test_a_payment_moves_to_the_folio_of_the_other_guest(gateway: Gateway) -> None:
-    stay, friend = Stay(gateway, VAT), gateway.book
-    other = friend(stay.hotel, 0, 1)
-    paid = stay.post("folio/payments", method="cash", amount=euros("80.00"))
-    path = paid.headers["location"]
-    gateway.post(f"{path}/actions/refund", {"amount": euros("10.00")})
-    moved = gateway.post(f"{path}/actions/move", {"to_booking": other["id"]}, {"If-Match": paid.headers["etag"]})
-    assert_problem(moved, 412, "stale_version")
-    moved = gateway.post(f"{path}/actions/move", {"to_booking": other["id"]})
-    assert (moved.status, moved.json["captured"], moved.json["refunded"]) == (200, euros("80.00"), euros("10.00"))
-    assert (stay.balance(), stay.gateway.get(f"{stay.path}/folio").json["folios"][0]["payments"]) == ("0.00", [])
-    bill = gateway.get(f"{booking_path(stay.hotel, other)}/folio").json
-    assert (bill["balance"]["amount"], bill["folios"][0]["payments"][0]["id"]) == ("-70.00", moved.json["id"])
-    assert gateway.post(f"{path}/actions/refund", {}).json["status"] == "refunded"
-    assert gateway.get(f"{booking_path(stay.hotel, other)}/folio").json["balance"]["amount"] == "0.00"
-    assert_problem(gateway.post(f"{path}/actions/move", {"to_booking": stay.booking["id"]}), 409, "not_allowed")
-
-
-def test_a_payment_stays_where_a_deposit_invoice_says_it_is(gateway: Gateway) -> None:
-    stay = Stay(gateway, VAT)
-    paid = stay.post("folio/payments", method="cash", amount=euros("80.00")).headers["location"]
-    stay.post("folios", buyer=GLOBEX)
-    issued(stay.post("deposit-invoices"))
-    assert_problem(gateway.post(f"{paid}/actions/move", {"to_folio": 2}), 409, "not_allowed")
-    assert_problem(gateway.post(f"{paid}/actions/move", {"to_folio": 1}), 422, "invalid", "to_folio", "other")
-    assert_problem(gateway.post(f"{paid}/actions/move", {"to_folio": 3}), 404, "not_found")
-    issued(stay.correct("INV-1", "credit"))
-    assert gateway.post(f"{paid}/actions/move", {"to_folio": 2}).status == 200

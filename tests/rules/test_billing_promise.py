@@ -14,14 +14,12 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from innkeeper.actors.billing.router import LEDGER
-from innkeeper.actors.billing.rules import folios, invoicing, state
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
-from innkeeper.actors.billing.rules.numbering import DocumentNumber
 from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine
+from innkeeper.protocol.billing.folio import Bill, FolioLine
 from innkeeper.protocol.billing.payment import PaymentOutcome
 from innkeeper.protocol.billing.queries import TrialBalance
 from innkeeper.protocol.billing.terms import PartyRequest
@@ -32,10 +30,11 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
-from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
+from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.billing import LedgerRecord as Recount
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
+from support.broken_ledgers import BROKEN
 from support.notifications_fixture import HOUR
 from support.partition_fixture import HOTEL, night
 
@@ -338,56 +337,6 @@ def repeated_command_records_nothing(ledger: LedgerFixture, command: billing.Set
 
 def test_the_balance_is_charges_less_payments_after_any_sequence() -> None:
     run_state_machine_as_test(BillingMachine, settings=settings(max_examples=60, stateful_step_count=50, deadline=None))
-
-
-def _edit_charge(ledger: LedgerState, record: Any, event: billing_events.ChargeReversed) -> None:
-    """Set a charge to zero instead of reversing it."""
-    folio = ledger.folio(event.booking, event.folio)
-    lines = tuple(
-        msgspec.structs.replace(line, amount=0, taxes=()) if line.id == event.line.reverses else line
-        for line in folio.lines
-    )
-    state._change_folio(
-        ledger, event, lines=lines, charged=folio.charged + event.line.amount, balance=folio.balance + event.line.amount
-    )
-    ledger.lines_posted = max(ledger.lines_posted, event.line.id)
-
-
-def _lose_cents(taxes: tuple[TaxAmount, ...], part: tuple[TaxAmount, ...]) -> tuple[TaxAmount, ...]:
-    """What is left of taxes, a unit less than that."""
-    return tuple(
-        TaxAmount(tax.code, tax.rate, max(tax.amount - share.amount - 1, 0), tax.included, tax.base - share.base)
-        for tax, share in zip(taxes, part, strict=True)
-    )
-
-
-def _count_authorised(ledger: LedgerState, record: Any, event: billing_events.PaymentAuthorised) -> None:
-    """Count money that is only authorised."""
-    amount = ledger.payment(event.payment).amount
-    state._payment_changed(ledger, record, event)
-    state._change_folio(ledger, event, balance=ledger.folio(event.booking, event.folio).balance - amount)
-
-
-def _forget_nights(ledger: LedgerState, record: Any, event: billing_events.ChargePosted) -> None:
-    """Do not remember which nights are posted."""
-    state._add_line(ledger, event, event.line)
-
-
-def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> DocumentNumber:
-    """Leave out every other document number."""
-    prefix = "INV" if kind is DocumentKind.INVOICE else "CN"
-    return DocumentNumber(f"{prefix}-{2 * ledger.issued.get((kind, 0), 0) + 1}", 0)
-
-
-# What is replaced, by what, and the violation that the auditor reports.
-BROKEN: tuple[tuple[object, str, object, str], ...] = (
-    (state.LEDGER_FOLD, "ChargeReversed", _edit_charge, "a line was edited"),
-    (state.LEDGER_FOLD, "PaymentAuthorised", _count_authorised, "the balance is wrong"),
-    (state.LEDGER_FOLD, "ChargePosted", _forget_nights, "charged twice for the night"),
-    (state, "cause_seq", lambda record: 0, "an event had effects twice"),
-    (folios, "less_taxes", _lose_cents, "lost a part"),
-    (invoicing, "next_number", _skip_numbers, "is not the next number"),
-)
 
 
 @pytest.mark.parametrize(("target", "name", "broken", "violation"), BROKEN, ids=[broken[-1] for broken in BROKEN])
