@@ -135,8 +135,8 @@ class NotificationsEventHandler:
 
 
 def _booking(event: Event) -> str:
-    """The id of the booking that an event is about, empty where it is about none."""
-    found: str = getattr(event, "booking", "")
+    """The id of the booking that an event is about, or of the entry of the waitlist; empty where it is about none."""
+    found: str = getattr(event, "booking", "") or getattr(event, "entry", "")
     return found
 
 

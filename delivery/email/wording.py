@@ -17,7 +17,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.lists import format_list
-from innkeeper.protocol.notifications.notices import Notice, NoticeKind, StayFacts
+from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, Notice, NoticeKind, StayFacts
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
 
@@ -32,7 +32,6 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-_NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT, NoticeKind.ADDRESS_REFUSED}
 _LOCALES_KEPT, _TEXTS_KEPT = 64, 4_096  # the dates of three years in two forms
 
 
@@ -47,8 +46,10 @@ class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     departure: str
     price: str
     fee: str
+    no_show_fee: str
     expires: str
     paid: str
+    refunded: str
 
 
 class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +185,7 @@ class _FactFormatter:
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",
+            "reason": notice.reason if notice.is_to_guest else "",
             "reply": "" if notice.is_to_guest else clean(notice.reason),
             "tables": self._tables(),
         }
@@ -197,8 +199,9 @@ class _FactFormatter:
 
     def _rows(self) -> Rows:
         notice, words, labels = self._notice, self._words, self._words.labels
-        rows = [(labels.reference, clean(notice.locator)), *self._booked(notice.stay).items()]
-        if notice.kind not in _NO_MONEY:
+        rows = [(labels.reference, clean(notice.locator))] if notice.locator else []
+        rows += self._booked(notice.stay).items()
+        if notice.kind in KINDS_OF_A_STAY:
             facts = notice.hotel
             times = {
                 labels.arrival: (words.check_in, facts.check_in),
@@ -211,8 +214,12 @@ class _FactFormatter:
             rows.append((labels.price, self._price))
         more = {
             labels.expires: self._moment(notice.expires_at, "full"),
-            labels.fee: self._money(notice.fee) if notice.fee else "",
-            labels.paid: self._money(notice.amount) if notice.kind is NoticeKind.RECEIPT else "",
+            labels.no_show_fee if notice.kind is NoticeKind.NO_SHOW else labels.fee: self._money(notice.fee)
+            if notice.fee
+            else "",
+            labels.refunded if notice.kind is NoticeKind.REFUND else labels.paid: self._money(notice.amount)
+            if notice.amount
+            else "",
         }
         return [*rows, *((label, value) for label, value in more.items() if value)]
 

@@ -14,14 +14,33 @@ class NoticeKind(StrEnum):
     """What a notice is about; also the name of its letter's template."""
 
     CONFIRMATION = "confirmation"
-    HOLD = "hold"
     CHANGE = "change"
     CANCELLATION = "cancellation"
+    NO_SHOW = "no_show"
     REMINDER = "reminder"
-    RECEIPT = "receipt"
+    HOLD = "hold"
     HOLD_EXPIRING = "hold_expiring"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_RELEASED = "hold_released"
+    RECEIPT = "receipt"
+    REFUND = "refund"
+    WAITLIST_JOINED = "waitlist_joined"
     WAITLIST_OFFER = "waitlist_offer"
+    WAITLIST_OFFER_EXPIRED = "waitlist_offer_expired"
+    WAITLIST_LEFT = "waitlist_left"
     ADDRESS_REFUSED = "address_refused"
+
+
+KINDS_OF_A_STAY = frozenset(
+    {
+        NoticeKind.CONFIRMATION, NoticeKind.CHANGE, NoticeKind.REMINDER, NoticeKind.HOLD, NoticeKind.HOLD_EXPIRING,
+        NoticeKind.WAITLIST_OFFER,
+    }
+)  # fmt: skip
+"""Letters about a stay that is to come: they say its price, and its hours of arrival and departure."""
+
+PAYMENT_KINDS = frozenset({NoticeKind.RECEIPT, NoticeKind.REFUND})
+"""Letters about money that was paid or given back."""
 
 
 class HotelFacts(msgspec.Struct, frozen=True, gc=False):
@@ -78,10 +97,11 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `free_until`: until when cancelling is free; 0 where it costs the `late_fee`.
     - `late_fee`, `no_show_fee`: what a cancellation after that costs, and a no-show, in minor units.
     - `expires_at`: when the hold or the offer runs out.
-    - `fee`: what a cancellation costs, in minor units.
-    - `amount`: the amount paid, in minor units; of a receipt only.
-    - `reason`: why the booking was cancelled, as entered; may be meant for the staff alone. Of a refused address the
-      reply of the mail server, such as `550 5.1.1`.
+    - `locator`: empty for an entry of the waitlist.
+    - `fee`: what a cancellation or a no-show costs, in minor units.
+    - `amount`: the amount paid or refunded, in minor units.
+    - `reason`: the code of why the booking was cancelled, the hold released, or the waitlist left. Of a refused address
+      the reply of the mail server, such as `550 5.1.1`.
     - `guest`: the guest's id.
     """
 

@@ -1,9 +1,6 @@
 """Notifications over HTTP: a request leads to a letter in the mail folder or at a mail server."""
 
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +8,13 @@ import pytest
 from innkeeper.delivery.email.smtp import SmtpServer
 from support.gateway import Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
+from support.mail_folder import MailFolder, text
 from support.server_process import run_to_end
 from support.smtp_server import free_port, smtp_server
 from support.waiting import wait_until
 
 SECONDS_MAX = 60
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
-
-
-class MailFolder:
-    """The letters that a gateway writes to its data directory."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-
-    def letters(self, kind: str = "") -> list[EmailMessage]:
-        """All letters of a kind, oldest day first."""
-        found = []
-        for path in sorted(self.data.glob(f"mail/*-{kind or '[a-z]*'}-*.eml")):
-            letter = message_from_bytes(path.read_bytes(), policy=default)
-            assert isinstance(letter, EmailMessage)
-            found.append(letter)
-        return found
-
-    def letter(self, kind: str) -> EmailMessage:
-        """The only letter of a kind, once it is there."""
-        wait_until(lambda: len(self.letters(kind)) == 1, SECONDS_MAX)
-        return self.letters(kind)[0]
 
 
 @pytest.fixture
@@ -51,12 +28,6 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 def mail(tmp_path: Path) -> MailFolder:
     """The letters of the gateway."""
     return MailFolder(tmp_path)
-
-
-def text(letter: EmailMessage) -> str:
-    body = letter.get_body(("plain",))
-    assert body is not None
-    return " ".join(body.get_content().split())
 
 
 def subscriber(gateway: Gateway, name: str) -> Any:

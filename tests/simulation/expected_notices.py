@@ -2,10 +2,11 @@
 
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
-from innkeeper.actors.notifications.rules.notices import NoticeDecision, handle
-from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.actors.notifications.rules.notices import handle
+from innkeeper.actors.notifications.rules.scheduling import NoticeDecision
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.notifications.notices import Notice, NoticeKind
+from innkeeper.protocol.notifications.notices import PAYMENT_KINDS, Notice, NoticeKind
 from innkeeper.protocol.reservations.events import BookingEvent, StayEvent
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from simulation.faulty_journal import Disk
@@ -34,13 +35,13 @@ class ExpectedNotices:
             self.waiting.difference_update(decision.withdrawn)
             self.waiting.update(notice.id for notice in decision.notices if notice.due_at)
         for record in disks[BILLING].records():
-            if isinstance(record.event, PaymentRecorded):
+            if isinstance(record.event, PaymentRecorded | PaymentRefunded):
                 self._decide(record)
                 if record.event.booking in without_address | forgotten:
-                    self.uncertain.add(f"{record.id}:{NoticeKind.RECEIPT.value}")
+                    self.uncertain.update(f"{record.id}:{kind.value}" for kind in PAYMENT_KINDS)
 
     def _decide(self, record: RecordedEvent) -> NoticeDecision:
-        name = record.event.booking if isinstance(record.event, BookingEvent) else ""
+        name: str = getattr(record.event, "booking", "") or getattr(record.event, "entry", "")
         decision = handle(self._hotels.get(record.hotel), self._bookings.get(name), record)
         self._hotels[record.hotel], self._bookings[name] = decision.hotel, decision.booking
         self.notices.update((notice.id, notice) for notice in decision.notices)

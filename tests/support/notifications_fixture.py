@@ -10,7 +10,7 @@ from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
-from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -71,7 +71,7 @@ class NotificationsFixture:
         """Handle an event; its notices."""
         event = record.event
         self.records.append(record)
-        booking_id = getattr(event, "booking", "")
+        booking_id = getattr(event, "booking", "") or getattr(event, "entry", "")
         decision = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
         hotel, booking, notices, withdrawn = decision[:4]
         self.known_hotel = through_msgpack(hotel)
@@ -92,6 +92,12 @@ class NotificationsFixture:
         line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-minor_units, payment="p")
         payment = PaymentRecorded(booking, 1, "p", "cash", line)
         return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", payment))
+
+    def record_refund(self, booking: str, minor_units: int = 5_000, seq: int = 2) -> tuple[Notice, ...]:
+        """Handle an event of billing that a payment is refunded; its notices."""
+        line = FolioLine(id=2, kind=LineKind.REFUND, business_date=night(0), amount=minor_units, payment="p")
+        refund = PaymentRefunded(booking, 1, "p", "cash", line)
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", refund))
 
     def advance_clock(self, microseconds: int) -> None:
         """Advance the clock, and let holds expire."""

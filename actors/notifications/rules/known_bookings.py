@@ -9,15 +9,16 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a booking. `guest` is the guest's id; `refused` says that the address refuses
-    letters; `waiting` is the id of the scheduled notice, if any (it may have been sent meanwhile); `held_at` is when a
-    hold began or was last extended (microseconds since 1970 UTC)."""
+    """What notifications keeps of a booking, or of an entry of the waitlist, which has no locator, status or price.
+    `guest` is the guest's id; `refused` says that the address refuses letters; `waiting` is the id of the scheduled
+    notice, if any (it may have been sent meanwhile); `held_at` is when a hold began or was last extended (microseconds
+    since 1970 UTC); one `from_waitlist` is an offer."""
 
     id: str
     locator: str
     guest: str
     stay: StayFacts
-    status: BookingStatus
+    status: BookingStatus | None
     email: str | None = None
     refused: RefusedAddress | None = None
     free_until: int
@@ -25,5 +26,6 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     no_show_fee: int
     held_at: int = 0
     expires_at: int = 0
+    from_waitlist: bool = False
     reminder_on: date | None = None
     waiting: str = ""
