@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
-from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import Event
@@ -120,7 +120,7 @@ class NotificationsEventHandler:
 
     async def change_terms(self, message: ChangeNotificationTerms, transaction: Transaction) -> NotificationTermsReply:
         """Changes the terms for later notices; those decided before are not changed."""
-        hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
+        hotel = writing_on(self._known(message.hotel), message.terms)
         reply = NotificationTermsReply(message.terms)
         with transaction() as keep:
             self._outbox.store(OutboxChanges(hotels={message.hotel: _pack(hotel)}))

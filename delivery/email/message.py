@@ -70,6 +70,7 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
     boundary = digest(notice)
     head = (
         f"From: {origin}\r\n"
+        f"{_reply_to(notice)}"
         f"To: {_header_form(to)}\r\n"
         f"Subject: {_subject(letter.subject)}\r\n"
         f"Date: {_date(at // 1_000_000)}\r\n"
@@ -90,6 +91,16 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
             f"\r\n--=_{boundary}--\r\n".encode(),  # `=_` is never a part of quoted-printable text
         )
     )
+
+
+def _reply_to(notice: Notice) -> str:
+    """The header that sends the guest's reply to the hotel, where it has an address. One that is not ASCII is left out:
+    the letter would need a mail server with SMTPUTF8."""
+    contact = notice.hotel.contact
+    if contact is None or not contact.email or not notice.is_to_guest:
+        return ""
+    header = _sender(contact.email, notice.hotel.name)[0]
+    return f"Reply-To: {header}\r\n" if header.isascii() else ""
 
 
 def recipient(notice: Notice) -> Mailbox:

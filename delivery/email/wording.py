@@ -28,6 +28,7 @@ Rows = list[tuple[str, str]]
 """Labels and their values."""
 
 _Form = Literal["long", "full"]
+_LOCATOR = "{locator}"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -45,6 +46,7 @@ class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arrival: str
     departure: str
     price: str
+    deposit: str
     fee: str
     no_show_fee: str
     expires: str
@@ -67,6 +69,10 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unchanged: str
     price: str
     price_varies: str
+    tax: str
+    deposit: str
+    pay_to: str
+    pay_online: str
     infant: str
     ages: Forms
     adults: Forms
@@ -185,6 +191,9 @@ class _FactFormatter:
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",
+            "contact": self._contact(),
+            "website": "" if notice.hotel.contact is None else self._link(notice.hotel.contact.website),
+            **self._payment(),
             "reason": notice.reason if notice.is_to_guest else "",
             "reply": "" if notice.is_to_guest else clean(notice.reason),
             "tables": self._tables(),
@@ -212,6 +221,8 @@ class _FactFormatter:
                     phrase, clock = times[label]
                     rows[place] = label, _fill(phrase, date=value, time=self._formats.time(time.fromisoformat(clock)))
             rows.append((labels.price, self._price))
+            if notice.stay.taxes or notice.stay.deposits:
+                rows += self._parts_of_price()
         more = {
             labels.expires: self._moment(notice.expires_at, "full"),
             labels.no_show_fee if notice.kind is NoticeKind.NO_SHOW else labels.fee: self._money(notice.fee)
@@ -222,6 +233,39 @@ class _FactFormatter:
             else "",
         }
         return [*rows, *((label, value) for label, value in more.items() if value)]
+
+    def _parts_of_price(self) -> Rows:
+        """The taxes and fees in the price, and what is still to be paid of the deposits."""
+        words, stay = self._words, self._notice.stay
+        rows = [(_fill(words.tax, name=clean(tax.name)), self._money(tax.amount)) for tax in stay.taxes]
+        for due, amount in self._notice.deposits_open():
+            day = self._formats.date(due, "long")
+            rows.append((words.labels.deposit, _fill(words.deposit, amount=self._money(amount), date=day)))
+        return rows
+
+    def _payment(self) -> dict[str, str]:
+        """How to pay the deposits; empty where none is to be paid."""
+        notice, words, contact = self._notice, self._words, self._notice.hotel.contact
+        if contact is None or notice.kind not in KINDS_OF_A_STAY or not notice.deposits_open():
+            return {"pay_to": "", "pay_online": "", "payment_link": ""}
+        account = ", ".join(map(clean, contact.payment_details))
+        return {
+            "pay_to": _fill(words.pay_to, account=account, locator=clean(notice.locator)) if account else "",
+            "pay_online": words.pay_online if contact.payment_link else "",
+            "payment_link": self._link(contact.payment_link),
+        }
+
+    def _link(self, address: str) -> str:
+        """A link of the hotel's, about this booking where it says so; empty where it would be about none."""
+        locator = self._notice.locator
+        return address.replace(_LOCATOR, locator) if locator or _LOCATOR not in address else ""
+
+    def _contact(self) -> list[str]:
+        """The hotel's address and phone number, in lines."""
+        contact = self._notice.hotel.contact
+        if contact is None or not self._notice.is_to_guest:
+            return []
+        return [clean(line) for line in (*contact.address, contact.phone) if line]
 
     def _changes(self) -> Rows:
         """The facts that have changed, with their old and new values."""

@@ -122,6 +122,7 @@ letter_silence_seconds_max = 10
 notice_useful_seconds_max = 7 * 24 * 3_600
 reminder_days_max = 365
 language_characters_max = 35
+web_address_characters_max = 500
 folios_per_booking_max = 20
 lines_per_folio_max = 2_000
 line_number_max = 1_000_000_000

@@ -34,6 +34,7 @@ _PROSE = _only(rf"\x00-\x08\x0b\x0c\x0e-\x1f{_HIDDEN}")
 _SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
 _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
 _PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
+_WEB_ADDRESS = rf"^https?://[^/\s\x00-\x20\"<>{_HIDDEN}][^\s\x00-\x20\"<>{_HIDDEN}]*(?![\s\S])"
 _VISIBLE = r"\S"
 UNPADDED = r"^(?!\s)[\s\S]*(?<!\s)(?![\s\S])"
 """The form of a text with no other form: no blanks around it, see `innkeeper.http.api.parsing`."""
@@ -106,6 +107,14 @@ Language = Annotated[
         max_length=limits.language_characters_max,
         pattern=_LANGUAGE,
         description="a language tag (BCP 47), such as en or pt-BR",
+    ),
+]
+WebAddress = Annotated[
+    str,
+    Meta(
+        max_length=limits.web_address_characters_max,
+        pattern=_WEB_ADDRESS,
+        description="an address that begins with https:// or http://, such as https://seaside.example",
     ),
 ]
 ClockTime = Annotated[

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, booking_path, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
-from support.mail_folder import MailFolder, text
+from support.mail_folder import SECONDS_MAX, MailFolder, html_text, text
+from support.waiting import wait_until
 
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
 BEA = {"name": "Bea", "email": "bea@example.com"}
@@ -63,6 +64,80 @@ def test_a_guest_is_told_of_a_refund(gateway: Gateway, mail: MailFolder) -> None
     refund = gateway.post(f"{hotel}/payments/{paid['id']}/actions/refund", {"amount": euros("40.00")})
     assert refund.status == 200, refund
     assert "We have refunded €40.00 to you." in text(mail.letter("refund"))
+
+
+HOTEL_OF_LETTERS = {
+    "language": "en", "email": "desk@seaside.example.com", "address": ["Rua do Mar 1", "8000-001 Faro"],
+    "phone": "+351 289 000 000", "website": "https://seaside.example/stay/{locator}",
+    "payment_details": ["Seaside Lda", "IBAN PT50 0002 0123 1234 5678 9015 4"],
+    "payment_link": "https://pay.example/{locator}",
+}  # fmt: skip
+
+
+def test_the_confirmation_says_the_price_of_the_booking_with_taxes_and_deposits(
+    gateway: Gateway, mail: MailFolder
+) -> None:
+    """Example 11: 99.00 with 6 % inside, and a city tax from age 13 on at most seven nights."""
+    city = {
+        "code": "CITY", "name": "City tax", "applies_to": ["room"], "amount": euros("2.00"), "nights_max": 7,
+        "exempt_below": 13,
+    }  # fmt: skip
+    vat = {"code": "VAT", "name": "VAT 6 %", "applies_to": ["room"], "rate": "6", "included": True}
+    deposits = [{"percent": 10}, {"percent": 20, "days_before_arrival": 14}]
+    family = {"code": "FAM", "name": "Family", "max_guests": 3, "rate": euros("99.00"), "room_count": 1}
+    hotel = gateway.open_hotel(room_types=[family], taxes=[vat, city], deposits=deposits)
+    assert gateway.send("PUT", f"{hotel}/notifications", HOTEL_OF_LETTERS).status == 200
+    booking = gateway.book(hotel, 30, 9, room_type="FAM", adults=2, children=[5], guest=ANN)
+    assert booking["price"]["total"] == "919.00"
+    letter = mail.letter("confirmation")
+    assert letter["reply-to"] == "Seaside <desk@seaside.example.com>"
+    for form in (text(letter), html_text(letter)):
+        for said in (
+            "€919.00 (9 nights)", "VAT 6 % €50.40", "City tax €28.00", "€91.90, due by June 1, 2026",
+            "€183.80, due by June 17, 2026",
+            "quoting " + booking["locator"], "IBAN PT50 0002 0123 1234 5678 9015 4", "Rua do Mar 1", "+351 289 000 000",
+            "https://seaside.example/stay/" + booking["locator"], "https://pay.example/" + booking["locator"],
+        ):  # fmt: skip
+            assert said in form.replace(": ", " ").replace(":\u00a0", " "), said
+    bill = gateway.get(f"{booking_path(hotel, booking)}/folio").json
+    assert [one["amount"]["amount"] for one in bill["deposits"]] == ["91.90", "183.80"]  # 275.70
+    path = f"{booking_path(hotel, booking)}/folio/payments"
+    assert gateway.post(path, {"method": "cash", "amount": euros("100.00")}).status == 201
+    mail.letter("receipt")
+    gateway.send("PATCH", booking_path(hotel, booking), {"rate": euros("98.00")})
+    changed = text(mail.letter("change"))
+    assert "€919.00 (9 nights) → €910.00 (9 nights)" in changed
+    assert "€173.00, due by June 17, 2026" in changed, "273.00 less what is paid"
+    assert "June 1, 2026" not in changed
+
+
+def test_a_letter_is_in_the_language_of_the_guest(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    booking = gateway.book(hotel, 20, 2, guest=ANN | {"language": "de-AT"})
+    assert booking["guest"]["language"] == "de-AT"
+    assert mail.letter("confirmation")["content-language"] == "de"
+    change = {"guest": {"language": "pt"}}
+    assert gateway.send("PATCH", booking_path(hotel, booking), change).json["guest"]["language"] == "pt"
+    gateway.act(hotel, booking, "cancel")
+    assert mail.letter("cancellation")["content-language"] == "pt"
+    assert len(mail.letters()) == 2, "another language alone is no letter"
+    english = gateway.book(hotel, 20, 2, guest=BEA | {"language": None})
+    wait_until(lambda: len(mail.letters("confirmation")) == 2, SECONDS_MAX)
+    assert english["guest"]["language"] is None
+    assert {letter["content-language"] for letter in mail.letters("confirmation")} == {"de", "en"}
+    wrong = gateway.post(f"{hotel}/bookings", stay_request(20, 2) | {"guest": ANN | {"language": "german!"}})
+    assert_problem(wrong, 422, "invalid", "guest.language", "form")
+
+
+def test_the_reason_of_a_cancellation_is_told_and_what_the_staff_wrote_is_not(
+    gateway: Gateway, mail: MailFolder
+) -> None:
+    hotel = gateway.open_hotel()
+    booking = gateway.book(hotel, 20, 2, guest=ANN)
+    gateway.act(hotel, booking, "cancel", reason_code="hotel", reason="burst pipe, keep quiet")
+    told = text(mail.letter("cancellation"))
+    assert "The hotel had to cancel it" in told
+    assert "pipe" not in told
 
 
 def wait_for(gateway: Gateway, hotel: str, guest: dict[str, Any]) -> Any:

@@ -68,9 +68,14 @@ def test_a_reminder_is_sent_when_it_is_due(gateway: Gateway, mail: MailFolder) -
 def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
     assert gateway.get(f"{hotel}/notifications").json == {
-        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "email": None,
+        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "email": None, "address": [], "phone": "",
+        "website": None, "payment_details": [], "payment_link": None,
     }  # fmt: skip
-    terms = {"language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "email": "desk@seaside.example.com"}
+    terms = {
+        "language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "email": "desk@seaside.example.com",
+        "address": ["Rua do Mar 1"], "phone": "+351 1", "website": "https://seaside.example",
+        "payment_details": ["IBAN PT50"], "payment_link": "https://pay.example/{locator}",
+    }  # fmt: skip
     assert gateway.send("PUT", f"{hotel}/notifications", terms).json == terms
     assert gateway.get(f"{hotel}/notifications").json == terms
     gateway.restart()
@@ -96,6 +101,13 @@ def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway:
         ({"reminder_at": "24:00"}, "reminder_at", "form"),
         ({"email": "desk"}, "email", "form"),
         ({"email": "desk@-seaside.example"}, "email", "address"),
+        ({"website": "seaside.example"}, "website", "form"),
+        ({"payment_link": "javascript:alert(1)"}, "payment_link", "form"),
+        ({"website": 'https://seaside.example/"><script>'}, "website", "form"),
+        ({"website": "https://" + "a" * 500}, "website", "length"),
+        ({"phone": "x" * 201}, "phone", "length"),
+        ({"address": ["Rua"] * 7}, "address", "length"),
+        ({"payment_details": ["IBAN"] * 7}, "payment_details", "length"),
         ({"colour": "red"}, "colour", "unknown"),
     ],
 )

@@ -1,8 +1,10 @@
 """The letters that a gateway writes to the folder of its data directory."""
 
+import re
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from html import unescape
 from pathlib import Path
 
 from support.waiting import wait_until
@@ -35,3 +37,15 @@ def text(letter: EmailMessage) -> str:
     body = letter.get_body(("plain",))
     assert body is not None
     return " ".join(body.get_content().split())
+
+
+def html_text(letter: EmailMessage) -> str:
+    """The words of the HTML."""
+    body = letter.get_body(("html",))
+    assert body is not None
+    return html_words(body.get_content())
+
+
+def html_words(page: str) -> str:
+    """The words of a page."""
+    return " ".join(unescape(re.sub(r"<style.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)).split())

@@ -12,7 +12,8 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     """What notifications keeps of a booking, or of an entry of the waitlist, which has no locator, status or price.
     `guest` is the guest's id; `refused` says that the address refuses letters; `waiting` is the id of the scheduled
     notice, if any (it may have been sent meanwhile); `held_at` is when a hold began or was last extended (microseconds
-    since 1970 UTC); one `from_waitlist` is an offer."""
+    since 1970 UTC); one `from_waitlist` is an offer. `language` is the guest's own, empty for the hotel's; `terms` is
+    the version of the terms of sale, `paid` what was paid less refunds, in minor units."""
 
     id: str
     locator: str
@@ -20,6 +21,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     stay: StayFacts
     status: BookingStatus | None
     email: str | None = None
+    language: str = ""
     refused: RefusedAddress | None = None
     free_until: int
     late_fee: int
@@ -28,4 +30,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     expires_at: int = 0
     from_waitlist: bool = False
     reminder_on: date | None = None
+    booked_on: date = date.min
+    terms: int = 1
+    paid: int = 0
     waiting: str = ""

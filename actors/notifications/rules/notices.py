@@ -9,9 +9,16 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
-from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, changed_hotel, named_type, opened_hotel
+from innkeeper.actors.notifications.rules.known_hotel import (
+    KnownHotel,
+    changed_hotel,
+    named_type,
+    opened_hotel,
+    selling_on,
+)
 from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, notice, notify
-from innkeeper.actors.notifications.rules.waitlist import left, stay_facts, waits
+from innkeeper.actors.notifications.rules.stays import stay_facts, with_price
+from innkeeper.actors.notifications.rules.waitlist import left, waits
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
 from innkeeper.protocol.messages.event_table import EventTable
@@ -53,6 +60,18 @@ def _hotel_changed(hotel: KnownHotel | None, _: None, __: RecordedEvent, event: 
     return NoticeDecision(hotel and changed_hotel(hotel, event), None)
 
 
+def _sold_otherwise(
+    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.TermsOfSaleChanged
+) -> NoticeDecision:
+    return NoticeDecision(hotel and selling_on(hotel, event.terms), None)
+
+
+def _day_opened(
+    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.BusinessDateRolled
+) -> NoticeDecision:
+    return NoticeDecision(hotel and msgspec.structs.replace(hotel, business_date=event.opened), None)
+
+
 def _type_named(
     hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.RoomTypeAdded | room_events.RoomTypeChanged
 ) -> NoticeDecision:
@@ -82,7 +101,7 @@ def _modified(
     if now.stay != was.stay:
         return notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
     if now.email == was.email:
-        return NoticeDecision(hotel, was)
+        return NoticeDecision(hotel, was) if now.language == was.language else notify(hotel, was, now, record)
     return notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(now.status))
 
 
@@ -97,11 +116,15 @@ def _guest_changed(
 ) -> NoticeDecision:
     """What is sent from now on goes to the new address; nothing is sent again."""
     details = event.guest.details
-    if details is None or (details.name, details.email) == (was.stay.guest, was.email):
+    if details is None:
+        return NoticeDecision(hotel, was)
+    language = details.language or ""
+    if (details.name, details.email, language) == (was.stay.guest, was.email, was.language):
         return NoticeDecision(hotel, was)
     stay = msgspec.structs.replace(was.stay, guest=details.name)
     refused = was.refused if details.email == was.email else None
-    return notify(hotel, was, msgspec.structs.replace(was, stay=stay, email=details.email, refused=refused), record)
+    now = msgspec.structs.replace(was, stay=stay, email=details.email, language=language, refused=refused)
+    return notify(hotel, was, now, record)
 
 
 def _address_refused(
@@ -115,7 +138,8 @@ def _address_refused(
     if hotel.terms.email is not None:
         to = Recipient(hotel.facts.name, hotel.terms.email)
         kind = NoticeKind.ADDRESS_REFUSED
-        notices = (notice(kind, hotel, now, record.id, record.at, recipient=to, reason=event.reply),)
+        more = {"recipient": to, "reason": event.reply, "language": hotel.terms.language}
+        notices = (notice(kind, hotel, now, record.id, record.at, **more),)
     return NoticeDecision(hotel, now, notices, marks_guest=True)
 
 
@@ -196,20 +220,19 @@ def _money_moved(
 ) -> NoticeDecision:
     if hotel is None or was is None:
         raise UnknownGuest(f"{event.booking} of {record.hotel}")
-    if was.email is None:
-        return NoticeDecision(hotel, was)
-    return NoticeDecision(hotel, was, (notice(kind, hotel, was, record.id, record.at, amount=amount),))
+    now = msgspec.structs.replace(was, paid=was.paid - event.line.amount)
+    if now.email is None:
+        return NoticeDecision(hotel, now)
+    return NoticeDecision(hotel, now, (notice(kind, hotel, now, record.id, record.at, amount=amount),))
 
 
 _StayEnd = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
 
 
 def _stay_ended(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: _StayEnd) -> NoticeDecision:
-    prices = tuple(line.total for line in event.lines)
-    stay = msgspec.structs.replace(was.stay, departure=event.departure, prices=prices)
-    return notify(
-        hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event)), stay=stay), record
-    )
+    stay = msgspec.structs.replace(was.stay, departure=event.departure)
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)), stay=stay)
+    return notify(hotel, was, with_price(hotel, now, event.lines), record)
 
 
 def _status_changed(
@@ -221,12 +244,10 @@ def _status_changed(
 def _reinstated(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingReinstated
 ) -> NoticeDecision:
-    stay = msgspec.structs.replace(was.stay, prices=tuple(line.total for line in event.lines))
     now = msgspec.structs.replace(
-        was, status=status_after(was.status, type(event)), stay=stay, late_fee=event.late_fee,
-        no_show_fee=event.no_show_fee
-    )  # fmt: skip
-    return notify(hotel, was, now, record, NoticeKind.CONFIRMATION)
+        was, status=status_after(was.status, type(event)), late_fee=event.late_fee, no_show_fee=event.no_show_fee
+    )
+    return notify(hotel, was, with_price(hotel, now, event.lines), record, NoticeKind.CONFIRMATION)
 
 
 NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecision]](
@@ -234,6 +255,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
     handles={
         events.HotelOpened: _opened,
         events.HotelChanged: _hotel_changed,
+        events.TermsOfSaleChanged: _sold_otherwise,
+        events.BusinessDateRolled: _day_opened,
         events.RoomTypeAdded: _type_named,
         room_events.RoomTypeChanged: _type_named,
         events.BookingHeld: _held,
@@ -265,8 +288,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.RoomUnassigned, events.RoomAssigned,
         room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed, room_events.RoomClosureChanged,
         room_events.RoomReopened, room_events.RoomConditionChanged,
-        events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
-        events.BusinessDateRolled, events.TimelineBegun,
+        events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
+        events.TimelineBegun,
         billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,
         billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.LedgerRenamed,
         billing_events.BillingTermsChanged, billing_events.FolioOpened,
@@ -291,13 +314,15 @@ def _known(
 ) -> KnownBooking:
     guest = event.guest
     email = None if guest.details is None else guest.details.email
+    booked_on = hotel.business_date if was is None or was.status is None else was.booked_on
     return KnownBooking(
         id=event.booking,
         locator=event.locator,
-        stay=stay_facts(hotel, event, tuple(line.total for line in event.lines)),
+        stay=stay_facts(hotel, event, event.lines, event.terms, booked_on),
         status=status_after(None if was is None else was.status, type(event)),
         guest=guest.id,
         email=email,
+        language="" if guest.details is None else guest.details.language or "",
         refused=was.refused if was is not None and was.email == email else None,
         free_until=event.free_until,
         late_fee=event.late_fee,
@@ -306,6 +331,9 @@ def _known(
         expires_at=expires_at,
         from_waitlist=from_waitlist,
         reminder_on=event.reminder_on,
+        booked_on=booked_on,
+        terms=event.terms,
+        paid=0 if was is None else was.paid,
     )
 
 

@@ -102,6 +102,7 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
             useful_until = _instant_of(stay.arrival, -1, "00:00", hotel.facts.timezone)
     fields: dict[str, Any] = {
         "useful_until": useful_until, "expires_at": expires_at, "recipient": Recipient(stay.guest, booking.email),
+        "language": booking.language or hotel.terms.language, "paid": booking.paid,
     } | more  # fmt: skip
     return Notice(
         id=f"{event}:{kind.value}",
@@ -111,7 +112,6 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
         locator=booking.locator,
         guest=booking.guest,
         stay=stay,
-        language=hotel.terms.language,
         free_until=free_until if free_until >= read_at else 0,
         late_fee=booking.late_fee,
         no_show_fee=booking.no_show_fee,

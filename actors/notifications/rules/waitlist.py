@@ -7,8 +7,9 @@ import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
 from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, notify
+from innkeeper.actors.notifications.rules.stays import stay_facts
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.notifications.notices import NoticeKind, StayFacts
+from innkeeper.protocol.notifications.notices import NoticeKind
 from innkeeper.protocol.reservations import events
 
 
@@ -24,9 +25,10 @@ def waits(
         id=event.entry,
         locator="",
         guest=event.guest.id,
-        stay=stay_facts(hotel, event, ()),
+        stay=stay_facts(hotel, event),
         status=None,
         email=None if details is None else details.email,
+        language="" if details is None else details.language or "",
         free_until=0,
         late_fee=0,
         no_show_fee=0,
@@ -42,18 +44,3 @@ def waits(
 def left(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.WaitlistLeft) -> NoticeDecision:
     """A guest gives up the place, or the day of arrival is over."""
     return notify(hotel, was, was, record, NoticeKind.WAITLIST_LEFT, reason=event.reason_code.value)
-
-
-def stay_facts(
-    hotel: KnownHotel, event: events.StayEvent | events.WaitlistJoined | events.WaitlistChanged, prices: tuple[int, ...]
-) -> StayFacts:
-    """What letters say of a stay that is booked or waited for; without `prices`, in minor units, for the latter."""
-    return StayFacts(
-        guest=event.guest.name,
-        room_type=next((name for code, name in hotel.room_types if code == event.room_type), event.room_type),
-        arrival=event.arrival,
-        departure=event.departure,
-        adults=event.adults,
-        prices=prices,
-        children=event.children,
-    )

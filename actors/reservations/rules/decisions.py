@@ -206,7 +206,9 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
     else:
-        details = GuestDetails(contact.name, contact.email, contact.phone, request.notes, contact.address)
+        details = GuestDetails(
+            contact.name, contact.email, contact.phone, request.notes, contact.address, language=contact.language
+        )
         guest = new_guest(command.hotel, envelope.id, state.seq + 1, details, envelope.salt)
     confirmed = events.BookingConfirmed(
         booking=envelope.id,
