@@ -125,6 +125,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `free_until`: until when cancelling is free; 0 where it costs the `late_fee`.
     - `late_fee`, `no_show_fee`: what a cancellation after that costs, and a no-show, in minor units.
     - `expires_at`: when the hold or the offer runs out.
+    - `sequence`: the number of the event in its hotel, by which a calendar knows the newer of two entries.
     - `locator`: empty for an entry of the waitlist.
     - `fee`: what a cancellation or a no-show costs, in minor units.
     - `paid`: what the guest has paid so far, less refunds, in minor units; it covers the earliest deposits.
@@ -142,6 +143,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     recipient: Recipient
     stay: StayFacts
     language: str = "en"
+    sequence: int = 0
     due_at: int = 0
     useful_until: int = 0
     before: StayFacts | None = None

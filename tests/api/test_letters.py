@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from icalendar import Calendar
 from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 from support.mail_folder import SECONDS_MAX, MailFolder, html_text, text
@@ -135,8 +136,14 @@ def test_the_reason_of_a_cancellation_is_told_and_what_the_staff_wrote_is_not(
     hotel = gateway.open_hotel()
     booking = gateway.book(hotel, 20, 2, guest=ANN)
     gateway.act(hotel, booking, "cancel", reason_code="hotel", reason="burst pipe, keep quiet")
+    mail.letter("confirmation")
     told = text(mail.letter("cancellation"))
     assert "The hotel had to cancel it" in told
+    files = [one for letter in mail.letters() for one in letter.iter_attachments()]
+    entries = [Calendar.from_ical(one.get_payload(decode=True)).walk("VEVENT")[0] for one in files]
+    confirmed, cancelled = sorted(entries, key=lambda entry: int(entry["SEQUENCE"]))
+    assert confirmed["UID"] == cancelled["UID"]
+    assert [str(entry["STATUS"]) for entry in (confirmed, cancelled)] == ["CONFIRMED", "CANCELLED"]
     assert "pipe" not in told
 
 

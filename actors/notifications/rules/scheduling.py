@@ -49,7 +49,7 @@ def notify(
     notices: tuple[Notice, ...] = ()
     if now.email is not None:
         if kind is not None:
-            notices = (notice(kind, hotel, now, record.id, record.at, **more),)
+            notices = (notice(kind, hotel, now, record.id, record.at, sequence=record.hotel_seq, **more),)
         scheduled = scheduled_notice(hotel, now, record)
         if scheduled is not None:
             notices = (*notices, scheduled)
