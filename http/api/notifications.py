@@ -28,6 +28,7 @@ class NotificationTermsResource(msgspec.Struct, frozen=True):
     language: str
     reminder_days: int
     reminder_at: str
+    change_delay_seconds: int
     email: str | None
     address: tuple[str, ...]
     phone: str

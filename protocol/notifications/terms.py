@@ -18,7 +18,7 @@ class NotificationTerms(
 ):
     """Letters are written in the guest's language, else in `language` (BCP 47), or in English where there are no
     templates in it. Guests are reminded `reminder_days` before arrival, unless a booking names another day, at the
-    hotel's local time `reminder_at`.
+    hotel's local time `reminder_at`. A letter about a change waits `change_delay_seconds` for further ones.
 
     Letters end with the hotel's `address`, `phone` and `website`. Replies go to `email`, where the hotel also gets a
     letter when a guest's address refuses letters. A deposit is paid as the lines `payment_details` say, such as a bank
@@ -27,6 +27,9 @@ class NotificationTerms(
     language: Language = "en"
     reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3
     reminder_at: ClockTime = "10:00"
+    change_delay_seconds: Annotated[int, Meta(ge=0, le=limits.change_delay_seconds_max)] = (
+        limits.change_delay_seconds_default
+    )
     email: Email | None = None
     address: AddressLines = ()
     phone: Line = ""

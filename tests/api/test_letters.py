@@ -9,6 +9,7 @@ from icalendar import Calendar
 from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 from support.mail_folder import SECONDS_MAX, MailFolder, html_text, text
+from support.partition_fixture import night
 from support.waiting import wait_until
 
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
@@ -68,8 +69,8 @@ def test_a_guest_is_told_of_a_refund(gateway: Gateway, mail: MailFolder) -> None
 
 
 HOTEL_OF_LETTERS = {
-    "language": "en", "email": "desk@seaside.example.com", "address": ["Rua do Mar 1", "8000-001 Faro"],
-    "phone": "+351 289 000 000", "website": "https://seaside.example/stay/{locator}",
+    "language": "en", "change_delay_seconds": 0, "email": "desk@seaside.example.com",
+    "address": ["Rua do Mar 1", "8000-001 Faro"], "phone": "+351 289 000 000", "website": "https://seaside.example/stay/{locator}",
     "payment_details": ["Seaside Lda", "IBAN PT50 0002 0123 1234 5678 9015 4"],
     "payment_link": "https://pay.example/{locator}",
 }  # fmt: skip
@@ -110,6 +111,27 @@ def test_the_confirmation_says_the_price_of_the_booking_with_taxes_and_deposits(
     assert "€919.00 (9 nights) → €910.00 (9 nights)" in changed
     assert "€173.00, due by June 17, 2026" in changed, "273.00 less what is paid"
     assert "June 1, 2026" not in changed
+
+
+def test_quick_changes_are_one_letter_and_none_where_they_end_as_they_began(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    ann, bea = gateway.book(hotel, 20, 2, guest=ANN), gateway.book(hotel, 20, 2, guest=BEA)
+    for changed in ({"adults": 2}, {"rate": euros("90.00")}, {"departure": str(night(23))}, {"rate": euros("95.00")}):
+        assert gateway.send("PATCH", booking_path(hotel, ann), changed).status == 200
+    for adults in (2, 1):
+        assert gateway.send("PATCH", booking_path(hotel, bea), {"adults": adults}).status == 200
+    letters = {one["kind"]: one for one in gateway.get(f"{booking_path(hotel, ann)}/letters").json["data"]}
+    assert letters["change"]["status"] == "waiting"
+    assert "change" not in [one["kind"] for one in gateway.get(f"{booking_path(hotel, bea)}/letters").json["data"]]
+    gateway.restart()
+    assert not mail.letters("change")
+    gateway.advance_clock(120)
+    gateway.book(hotel, 30, guest=BEA)  # a new notice makes the relay read the clock
+    told = text(mail.letter("change"))
+    assert "€200.00 (2 nights at €100.00) → €285.00 (3 nights at €95.00)" in told
+    assert "1 adult → 2 adults" in told
+    wait_until(lambda: len(mail.letters("confirmation")) == 3, SECONDS_MAX)
+    assert len(mail.letters("change")) == 1
 
 
 def test_a_letter_is_in_the_language_of_the_guest(gateway: Gateway, mail: MailFolder) -> None:

@@ -36,6 +36,7 @@ def subscriber(gateway: Gateway, name: str) -> Any:
 
 def test_a_guest_gets_a_letter_for_each_change_of_the_booking(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
+    gateway.send("PUT", f"{hotel}/notifications", {"change_delay_seconds": 0})
     booking = gateway.book(hotel, 20, 2, guest=ANN)
     confirmed = mail.letter("confirmation")
     assert confirmed["to"] == "Ann Reid <ann@example.com>"
@@ -68,12 +69,12 @@ def test_a_reminder_is_sent_when_it_is_due(gateway: Gateway, mail: MailFolder) -
 def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
     assert gateway.get(f"{hotel}/notifications").json == {
-        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "email": None, "address": [], "phone": "",
-        "website": None, "payment_details": [], "payment_link": None,
+        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "change_delay_seconds": 120, "email": None,
+        "address": [], "phone": "", "website": None, "payment_details": [], "payment_link": None,
     }  # fmt: skip
     terms = {
-        "language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "email": "desk@seaside.example.com",
-        "address": ["Rua do Mar 1"], "phone": "+351 1", "website": "https://seaside.example",
+        "language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "change_delay_seconds": 0,
+        "email": "desk@seaside.example.com", "address": ["Rua do Mar 1"], "phone": "+351 1", "website": "https://seaside.example",
         "payment_details": ["IBAN PT50"], "payment_link": "https://pay.example/{locator}",
     }  # fmt: skip
     assert gateway.send("PUT", f"{hotel}/notifications", terms).json == terms
@@ -98,6 +99,8 @@ def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway:
         ({"reminder_days": -1}, "reminder_days", "range"),
         ({"reminder_days": 366}, "reminder_days", "range"),
         ({"reminder_days": "3"}, "reminder_days", "type"),
+        ({"change_delay_seconds": -1}, "change_delay_seconds", "range"),
+        ({"change_delay_seconds": 3_601}, "change_delay_seconds", "range"),
         ({"reminder_at": "24:00"}, "reminder_at", "form"),
         ({"email": "desk"}, "email", "form"),
         ({"email": "desk@-seaside.example"}, "email", "address"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
-from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.night_audit import due_events
@@ -17,7 +17,8 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind
+from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.replies import BookingReply
@@ -32,10 +33,11 @@ ANN = Contact("Ann", "ann@example.com")
 class NotificationsFixture:
     """A hotel, and notifications, whose state is encoded and decoded after each event.
 
-    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn.
+    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn; those about
+    changes, which wait for `change_delay_seconds`, become immediate when they are due.
     """
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, change_delay_seconds: int = 0, **more: Any) -> None:
         self.at = NOON
         self.state = HotelState(locator_key=LOCATOR_KEY)
         self.known_hotel: KnownHotel | None = None
@@ -45,6 +47,9 @@ class NotificationsFixture:
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
         self.execute(commands.OpenHotel(HOTEL, hotel_request({"DBL": 3, "SUI": 2}, **more)))
+        assert self.known_hotel is not None
+        terms = NotificationTerms(change_delay_seconds=change_delay_seconds)
+        self.known_hotel = writing_on(self.known_hotel, terms)
 
     def execute(self, command: Command) -> list[Notice]:
         """Execute a command; its notices, immediate and scheduled."""
@@ -100,8 +105,11 @@ class NotificationsFixture:
         return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", refund))
 
     def advance_clock(self, microseconds: int) -> None:
-        """Advance the clock, and let holds expire."""
+        """Advance the clock, and let holds expire. A notice about a change that is due before is sent."""
         self.at += microseconds
+        due = [one for one in self.scheduled.values() if one.kind is NoticeKind.CHANGE and one.due_at <= self.at]
+        for notice in sorted(due, key=lambda notice: notice.due_at):
+            self.immediate.append(self.scheduled.pop(notice.id))
         self.apply_events(due_events(self.state, self.at)[1])
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:

@@ -16,7 +16,14 @@ from innkeeper.actors.notifications.rules.known_hotel import (
     opened_hotel,
     selling_on,
 )
-from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, notice, notify
+from innkeeper.actors.notifications.rules.scheduling import (
+    NOTICE_OF_STATUS,
+    NoticeDecision,
+    notice,
+    notify,
+    tell_change,
+    told_now,
+)
 from innkeeper.actors.notifications.rules.stays import stay_facts, with_price
 from innkeeper.actors.notifications.rules.waitlist import left, waits
 from innkeeper.protocol.billing import events as billing_events
@@ -26,7 +33,6 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.notifications.unsent import RefusedAddress
 from innkeeper.protocol.reservations import events, room_events
-from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import DELIVERY
 
@@ -99,16 +105,10 @@ def _modified(
         return notify(hotel, None, _known(hotel, None, event), record)
     now = _known(hotel, was, event, was.held_at, was.expires_at, was.from_waitlist)
     if now.stay != was.stay:
-        return notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
+        return tell_change(hotel, was, now, record)
     if now.email == was.email:
         return NoticeDecision(hotel, was) if now.language == was.language else notify(hotel, was, now, record)
-    return notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(now.status))
-
-
-_NOTICE_OF_STATUS: dict[BookingStatus | None, NoticeKind] = {
-    BookingStatus.HELD: NoticeKind.HOLD,
-    BookingStatus.CONFIRMED: NoticeKind.CONFIRMATION,
-}
+    return notify(hotel, was, now, record, NOTICE_OF_STATUS.get(now.status))
 
 
 def _guest_changed(
@@ -223,7 +223,10 @@ def _money_moved(
     now = msgspec.structs.replace(was, paid=was.paid - event.line.amount)
     if now.email is None:
         return NoticeDecision(hotel, now)
-    return NoticeDecision(hotel, now, (notice(kind, hotel, now, record.id, record.at, amount=amount),))
+    now, earlier, withdrawn = told_now(hotel, was, now, record)
+    return NoticeDecision(
+        hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=amount)), withdrawn
+    )
 
 
 _StayEnd = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
@@ -340,4 +343,4 @@ def _known(
 def forgotten(booking: KnownBooking) -> KnownBooking:
     """What is kept of a booking of a guest who is forgotten."""
     stay = msgspec.structs.replace(booking.stay, guest="")
-    return msgspec.structs.replace(booking, stay=stay, email=None, refused=None, waiting="")
+    return msgspec.structs.replace(booking, stay=stay, email=None, refused=None, waiting="", pending=None)

@@ -1,7 +1,8 @@
 """Makes the notices about a booking: those that are sent at once, and the one that is scheduled.
 
 A booking has at most one scheduled notice: a hold the warning before it expires, a confirmed booking the reminder
-before arrival. Each event of the booking withdraws it, and makes a new one with the current facts.
+before arrival. Each event of the booking withdraws it, and makes a new one with the current facts. Besides, a notice
+about changes waits for further ones.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,11 +11,12 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking, PendingChange
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import PAYMENT_KINDS, Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.instants import microseconds
 from innkeeper.protocol.values.limits import notice_useful_seconds_max
 
@@ -45,22 +47,86 @@ def notify(
     kind: NoticeKind | None = None,
     **more: Any,
 ) -> NoticeDecision:
-    """Sends a notice of this kind at once (`more` are its further fields), and replaces the scheduled notice."""
+    """Sends a notice of this kind at once (`more` are its further fields), and replaces the scheduled notice. It says
+    all of the booking, so that it also replaces the one about changes that still waits. Without a kind that one goes
+    on waiting, with the current facts."""
+    pending = None if was is None else _open_change(was, record.at)
+    if kind is None and pending is not None and now.status in NOT_ENDED:
+        return _decide(hotel, was, now, record, (NoticeKind.CHANGE, {"before": pending.before}), pending.due_at)
+    return _decide(hotel, was, now, record, None if kind is None else (kind, more), 0)
+
+
+def tell_change(hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record: RecordedEvent) -> NoticeDecision:
+    """Sends a notice about the change of a stay when it has waited for further changes, counted from the first one;
+    none where the stay ends as it began. It is sent sooner where the hold would be over, or the reminder come first."""
+    pending = _open_change(was, record.at)
+    before = was.stay if pending is None else pending.before
+    if now.stay == before:
+        kind = None if now.email == was.email else NOTICE_OF_STATUS.get(now.status)
+        return _decide(hotel, was, now, record, None if kind is None else (kind, {}), 0)
+    delay = hotel.terms.change_delay_seconds * 1_000_000
+    due_at = pending.due_at if pending is not None else record.at + delay
+    if not delay or (now.status is BookingStatus.HELD and now.expires_at <= due_at):
+        due_at = 0
+    return _decide(hotel, was, now, record, (NoticeKind.CHANGE, {"before": before}), due_at)
+
+
+def told_now(
+    hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record: RecordedEvent
+) -> tuple[KnownBooking, tuple[Notice, ...], tuple[str, ...]]:
+    """The booking without a notice about changes that waits; that notice, to be sent at once in front of another one;
+    and the id of the one that is withdrawn for it."""
+    pending = _open_change(was, record.at)
+    if pending is None or now.email is None:
+        return now, (), ()
+    more = {"sequence": pending.sequence, "before": pending.before}
+    told = notice(NoticeKind.CHANGE, hotel, now, record.id, record.at, **more)
+    return msgspec.structs.replace(now, pending=None), (told,), (pending.notice,)
+
+
+NOTICE_OF_STATUS: dict[BookingStatus | None, NoticeKind] = {
+    BookingStatus.HELD: NoticeKind.HOLD,
+    BookingStatus.CONFIRMED: NoticeKind.CONFIRMATION,
+}
+"""The notice that says all of a booking in this status."""
+
+
+def _open_change(booking: KnownBooking, at: int) -> PendingChange | None:
+    """The notice about changes that is not due yet."""
+    return booking.pending if booking.pending is not None and at < booking.pending.due_at else None
+
+
+def _decide(
+    hotel: KnownHotel,
+    was: KnownBooking | None,
+    now: KnownBooking,
+    record: RecordedEvent,
+    told: tuple[NoticeKind, dict[str, Any]] | None,
+    due_at: int,
+) -> NoticeDecision:
+    """Sends a notice of this kind, with these fields, when it is due: 0 is at once."""
+    withdrawn: tuple[str, ...] = ()
+    if was is not None:
+        replaced = _open_change(was, record.at)
+        withdrawn = (*((was.waiting,) if was.waiting else ()), *((replaced.notice,) if replaced is not None else ()))
     notices: tuple[Notice, ...] = ()
+    waiting, pending = "", None
     if now.email is not None:
-        if kind is not None:
-            notices = (notice(kind, hotel, now, record.id, record.at, sequence=record.hotel_seq, **more),)
         scheduled = scheduled_notice(hotel, now, record)
+        if told is not None:
+            kind, more = told
+            if due_at:
+                due_at = due_at if scheduled is None else min(due_at, scheduled.due_at)
+                more |= {"due_at": due_at}
+            notices = (notice(kind, hotel, now, record.id, due_at or record.at, sequence=record.hotel_seq, **more),)
+            if due_at:
+                pending = PendingChange(notices[0].id, notices[0].before or now.stay, due_at, record.hotel_seq)
         if scheduled is not None:
             notices = (*notices, scheduled)
-            return NoticeDecision(hotel, msgspec.structs.replace(now, waiting=scheduled.id), notices, _replaced(was))
-    if now.waiting:
-        now = msgspec.structs.replace(now, waiting="")
-    return NoticeDecision(hotel, now, notices, _replaced(was))
-
-
-def _replaced(was: KnownBooking | None) -> tuple[str, ...]:
-    return () if was is None or not was.waiting else (was.waiting,)
+            waiting = scheduled.id
+    if now.waiting != waiting or now.pending is not pending:
+        now = msgspec.structs.replace(now, waiting=waiting, pending=pending)
+    return NoticeDecision(hotel, now, notices, withdrawn)
 
 
 def scheduled_notice(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> Notice | None:
