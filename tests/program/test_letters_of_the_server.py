@@ -108,6 +108,7 @@ def test_an_address_that_refuses_letters_is_marked_and_the_hotel_is_told(tmp_pat
 
 def test_greylisting_defers_a_letter_and_no_other(tmp_path: Path) -> None:
     with server_and_mail(tmp_path / "data") as (server, mail):
+        server.ask("PUT", f"{HOTEL}/notifications", {"change_delay_seconds": 0})
         mail.replies_to["ann@example.com"] = ["450 4.2.0 greylisted, try again later"]
         mail.text_replies_to["bo@example.com"] = ["451 4.7.1 try again later"]
         ann, bo, carl = (server.book(f"{name}@example.com", place) for place, name in enumerate(("ann", "bo", "carl")))
