@@ -1,9 +1,7 @@
 """The notices that notifications sends for the events of reservations and billing, which the real rules produce."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -11,26 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle
-from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, reminder_due_at, warning_due_at
+from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, warning_due_at
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import Contact, ContactChange
 from innkeeper.protocol.reservations.terms import CancellationRequest
-from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
-from support.notifications_fixture import DAY, HOUR, NotificationsFixture
+from support.notifications_fixture import DAY, HOUR, ZONES, NotificationsFixture, local
 from support.partition_fixture import HOTEL, NOON, night
 
 
 @pytest.fixture
 def hotel() -> NotificationsFixture:
     return NotificationsFixture()
-
-
-def local(at: int, timezone: str = "Europe/Lisbon") -> str:
-    return f"{instant(at).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
 
 
 def test_a_booking_sends_a_confirmation_and_schedules_a_reminder(hotel: NotificationsFixture) -> None:
@@ -157,16 +150,6 @@ def test_a_new_arrival_date_reschedules_the_reminder_or_drops_it(hotel: Notifica
     assert not hotel.scheduled
 
 
-def test_a_booking_can_set_the_date_of_its_reminder(hotel: NotificationsFixture) -> None:
-    booking = hotel.book(reminder_on=night(25))
-    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-06-26 10:00"]
-    hotel.change(booking, reminder_on=night(30))
-    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-07-01 10:00"]
-    hotel.change(booking, reminder_on=None)
-    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-06-28 10:00"]
-    assert hotel.immediate_kinds() == ["confirmation"]
-
-
 @pytest.mark.parametrize("change", [{"notes": "late"}, {"source": "phone"}, {"guest": ContactChange(phone="1")}])
 def test_changes_of_internal_fields_send_no_notice(hotel: NotificationsFixture, change: dict[str, Any]) -> None:
     booking = hotel.book()
@@ -275,30 +258,8 @@ def test_a_payment_for_an_unknown_booking_raises_an_error(hotel: NotificationsFi
         hotel.record_payment("nobody")
 
 
-zones = st.sampled_from(
-    ["Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "UTC"]
-)
-
-
-@given(zones, st.dates(date(2024, 1, 10), date(2030, 12, 31)))
-def test_the_reminder_is_due_at_ten_local_time_in_every_season(timezone: str, arrival: date) -> None:
-    hotel = NotificationsFixture(timezone=timezone)
-    assert hotel.known_hotel is not None
-    due = instant(reminder_due_at(hotel.known_hotel, arrival)).astimezone(ZoneInfo(timezone))
-    assert (due.date(), due.hour, due.minute) == (arrival - timedelta(days=3), 10, 0)
-
-
-def test_the_reminder_stays_at_ten_local_time_across_a_clock_change() -> None:
-    """Lisbon changes to winter time on 2026-10-25."""
-    hotel = NotificationsFixture(timezone="Europe/Lisbon")
-    assert hotel.known_hotel is not None
-    before, after = (reminder_due_at(hotel.known_hotel, date(2026, 10, day)) for day in (27, 28))
-    assert instant(before) == datetime(2026, 10, 24, 9, tzinfo=UTC)
-    assert instant(after) == datetime(2026, 10, 25, 10, tzinfo=UTC)
-
-
 @settings(max_examples=30)
-@given(zones, st.integers(0, 300), st.integers(0, 24 * 30))
+@given(ZONES, st.integers(0, 300), st.integers(0, 24 * 30))
 def test_the_offered_free_cancellation_agrees_with_the_fee(timezone: str, arrival: int, hours: int) -> None:
     hotel = NotificationsFixture(timezone=timezone, cancellation=CancellationRequest(free_until_hours=hours))
     booking = hotel.book(arrival=arrival)

@@ -2,8 +2,10 @@
 
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+from hypothesis import strategies as st
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import handle
@@ -23,11 +25,15 @@ from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingChange, Contact
+from innkeeper.protocol.values.instants import instant
 from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 HOUR = 3_600 * 1_000_000
 DAY = 24 * HOUR
 ANN = Contact("Ann", "ann@example.com")
+ZONES = st.sampled_from(
+    ["Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "UTC"]
+)
 
 
 class NotificationsFixture:
@@ -130,3 +136,7 @@ class NotificationsFixture:
 
 def through_msgpack(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))
+
+
+def local(at: int, timezone: str = "Europe/Lisbon") -> str:
+    return f"{instant(at).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"

@@ -124,6 +124,8 @@ def _decide(
         if scheduled is not None:
             notices = (*notices, scheduled)
             waiting = scheduled.id
+        elif _asks_for_today(hotel, was, now, record.at):
+            notices = (*notices, notice(NoticeKind.REMINDER, hotel, now, record.id, record.at))
     if now.waiting != waiting or now.pending is not pending:
         now = msgspec.structs.replace(now, waiting=waiting, pending=pending)
     return NoticeDecision(hotel, now, notices, withdrawn)
@@ -138,6 +140,15 @@ def scheduled_notice(hotel: KnownHotel, booking: KnownBooking, record: RecordedE
     else:
         return None
     return notice(kind, hotel, booking, record.id, due_at, due_at=due_at) if due_at > record.at else None
+
+
+def _asks_for_today(hotel: KnownHotel, was: KnownBooking | None, now: KnownBooking, at: int) -> bool:
+    """Whether a reminder is asked for on the day that it is now, after the hour of reminders: it is sent at once."""
+    if now.reminder_on is None or now.status is not BookingStatus.CONFIRMED:
+        return False
+    if was is not None and (was.status, was.reminder_on) == (now.status, now.reminder_on):
+        return False
+    return at < _instant_of(now.reminder_on, -1, "00:00", hotel.facts.timezone)
 
 
 def reminder_due_at(hotel: KnownHotel, arrival: date, reminder_on: date | None = None) -> int:

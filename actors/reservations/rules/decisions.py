@@ -192,7 +192,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     if request.room is not None:
         check_room(state, request.room, kind.code)
     if request.reminder_on is not None:
-        check_reminder(state, request.reminder_on, request.arrival)
+        check_reminder(state, request.reminder_on, request.arrival, envelope.at)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
     try:
