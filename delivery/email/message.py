@@ -19,7 +19,7 @@ from typing import NamedTuple
 from innkeeper.delivery.email.calendar_file import calendar_file
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.letters import Letter
-from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.notices import HotelContact, Notice
 from innkeeper.protocol.values.email_address import EmailAddress, InvalidEmail, email_address, sender_address
 from innkeeper.protocol.values.instants import instant
 
@@ -71,7 +71,7 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
     boundary = digest(notice)
     head = (
         f"From: {origin}\r\n"
-        f"{_reply_to(notice)}"
+        f"{'' if notice.hotel.contact is None else _reply_to(notice, notice.hotel.contact)}"
         f"To: {_header_form(to)}\r\n"
         f"Subject: {_subject(letter.subject)}\r\n"
         f"Date: {_date(at // 1_000_000)}\r\n"
@@ -117,11 +117,10 @@ def _with_calendar(notice: Notice, letter: bytes, boundary: str, sender: str, at
     )
 
 
-def _reply_to(notice: Notice) -> str:
+def _reply_to(notice: Notice, contact: HotelContact) -> str:
     """The header that sends the guest's reply to the hotel, where it has an address. One that is not ASCII is left out:
     the letter would need a mail server with SMTPUTF8."""
-    contact = notice.hotel.contact
-    if contact is None or not contact.email or not notice.is_to_guest:
+    if not contact.email or not notice.is_to_guest:
         return ""
     header = _sender(contact.email, notice.hotel.name)[0]
     return f"Reply-To: {header}\r\n" if header.isascii() else ""

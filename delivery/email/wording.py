@@ -17,7 +17,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.lists import format_list
-from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, Notice, NoticeKind, StayFacts
+from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, HotelContact, Notice, NoticeKind, StayFacts
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
 
@@ -29,6 +29,7 @@ Rows = list[tuple[str, str]]
 
 _Form = Literal["long", "full"]
 _LOCATOR = "{locator}"
+_NOTHING_KNOWN: dict[str, Any] = {"contact": [], "website": "", "pay_to": "", "pay_online": "", "payment_link": ""}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -191,9 +192,7 @@ class _FactFormatter:
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",
-            "contact": self._contact(),
-            "website": "" if notice.hotel.contact is None else self._link(notice.hotel.contact.website),
-            **self._payment(),
+            **(_NOTHING_KNOWN if notice.hotel.contact is None else self._contact(notice.hotel.contact)),
             "reason": notice.reason if notice.is_to_guest else "",
             "reply": "" if notice.is_to_guest else clean(notice.reason),
             "tables": self._tables(),
@@ -243,29 +242,24 @@ class _FactFormatter:
             rows.append((words.labels.deposit, _fill(words.deposit, amount=self._money(amount), date=day)))
         return rows
 
-    def _payment(self) -> dict[str, str]:
-        """How to pay the deposits; empty where none is to be paid."""
-        notice, words, contact = self._notice, self._words, self._notice.hotel.contact
-        if contact is None or notice.kind not in KINDS_OF_A_STAY or not notice.deposits_open():
-            return {"pay_to": "", "pay_online": "", "payment_link": ""}
-        account = ", ".join(map(clean, contact.payment_details))
-        return {
-            "pay_to": _fill(words.pay_to, account=account, locator=clean(notice.locator)) if account else "",
-            "pay_online": words.pay_online if contact.payment_link else "",
-            "payment_link": self._link(contact.payment_link),
-        }
-
     def _link(self, address: str) -> str:
         """A link of the hotel's, about this booking where it says so; empty where it would be about none."""
         locator = self._notice.locator
         return address.replace(_LOCATOR, locator) if locator or _LOCATOR not in address else ""
 
-    def _contact(self) -> list[str]:
-        """The hotel's address and phone number, in lines."""
-        contact = self._notice.hotel.contact
-        if contact is None or not self._notice.is_to_guest:
-            return []
-        return [clean(line) for line in (*contact.address, contact.phone) if line]
+    def _contact(self, contact: HotelContact) -> dict[str, Any]:
+        """How to reach the hotel, and how to pay the deposits, where any is to be paid."""
+        notice, words = self._notice, self._words
+        found = _NOTHING_KNOWN | {"website": self._link(contact.website)}
+        if notice.is_to_guest:
+            found["contact"] = [clean(line) for line in (*contact.address, contact.phone) if line]
+        if notice.kind in KINDS_OF_A_STAY and notice.deposits_open():
+            account = ", ".join(map(clean, contact.payment_details))
+            if account:
+                found["pay_to"] = _fill(words.pay_to, account=account, locator=clean(notice.locator))
+            if contact.payment_link:
+                found |= {"pay_online": words.pay_online, "payment_link": self._link(contact.payment_link)}
+        return found
 
     def _changes(self) -> Rows:
         """The facts that have changed, with their old and new values."""

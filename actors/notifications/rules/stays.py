@@ -30,8 +30,8 @@ def stay_facts(
         adults=event.adults,
         prices=prices,
         children=event.children,
-        taxes=_taxes(hotel, lines),
-        deposits=_deposits(hotel, terms, sum(prices), booked_on, event.arrival),
+        taxes=_taxes(hotel, lines) if hotel.taxes else (),
+        deposits=_deposits(hotel, terms, sum(prices), booked_on, event.arrival) if hotel.deposits else (),
     )
 
 
