@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
-from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import Event
@@ -21,8 +21,9 @@ from innkeeper.protocol.notifications.terms import (
 from innkeeper.protocol.notifications.unsent import ShowUnsentLetters, UnsentLettersReply
 from innkeeper.protocol.ports.outbox import KeptBooking, Outbox, OutboxChanges
 from innkeeper.protocol.ports.service_store import Transaction
-from innkeeper.protocol.ports.subscriptions import Effects
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled
 
+_NEVER = 1 << 63
 NOTIFICATIONS_EVENT_TYPES = wire.type_names(NOTICE_RULES.handles)
 """What notifications subscribes to."""
 
@@ -32,7 +33,10 @@ _unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
 
 
 class NotificationsEventHandler:
-    """Handles events by the rules of notifications. What these keep of hotels and bookings stands in the outbox."""
+    """Handles events by the rules of notifications. What these keep of hotels and bookings stands in the outbox.
+
+    A notice about changes is replaced by a newer one only while it is not due: the relay, which works in the same
+    thread, has not taken it before that. Once it is due it counts as sent."""
 
     def __init__(self, outbox: Outbox, clock: Callable[[], int], notify_relay: Callable[[], None]) -> None:
         """`notify_relay` is called when there are new notices in the outbox."""
@@ -56,10 +60,16 @@ class NotificationsEventHandler:
         erased: set[str] = set()
         notices: dict[str, Notice] = {}
         withdrawn: list[str] = []
-        at = self._clock()
+        at, replaced_until = self._clock(), _NEVER
         for _, record in entries:
             name = _booking(record.event)
             hotel, booking = hotels.get(record.hotel), bookings.get(name)
+            pending = None if booking is None else booking.pending
+            if booking is not None and pending is not None and pending.notice not in notices:
+                if pending.due_at <= at:
+                    booking = msgspec.structs.replace(booking, pending=None)
+                else:
+                    replaced_until = min(replaced_until, pending.due_at)
             decision = handle(hotel, booking, record)
             if decision.hotel is not None and decision.hotel is not hotel:
                 hotels[record.hotel] = decision.hotel
@@ -89,6 +99,8 @@ class NotificationsEventHandler:
         )
 
         def keep() -> None:
+            if replaced_until <= self._clock():
+                raise Stalled("a letter about a change has been sent meanwhile")
             self._outbox.store(changes)
             if notices or erased:
                 self._notify_relay()
@@ -120,7 +132,7 @@ class NotificationsEventHandler:
 
     async def change_terms(self, message: ChangeNotificationTerms, transaction: Transaction) -> NotificationTermsReply:
         """Changes the terms for later notices; those decided before are not changed."""
-        hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
+        hotel = writing_on(self._known(message.hotel), message.terms)
         reply = NotificationTermsReply(message.terms)
         with transaction() as keep:
             self._outbox.store(OutboxChanges(hotels={message.hotel: _pack(hotel)}))
@@ -135,8 +147,8 @@ class NotificationsEventHandler:
 
 
 def _booking(event: Event) -> str:
-    """The id of the booking that an event is about, empty where it is about none."""
-    found: str = getattr(event, "booking", "")
+    """The id of the booking that an event is about, or of the entry of the waitlist; empty where it is about none."""
+    found: str = getattr(event, "booking", "") or getattr(event, "entry", "")
     return found
 
 

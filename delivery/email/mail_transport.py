@@ -46,8 +46,8 @@ class UnsentMailTransport:
 
 class FolderMailTransport:
     """A `SendNotices` that writes letters to a folder, each as a file that mail programs open:
-    `{locator}-{kind}-{hash}.eml`. A letter that is already there is not written again. `clock` gives microseconds since
-    1970 UTC."""
+    `{locator}-{kind}-{hash}.eml`, or with the id of a place on the waitlist. A letter that is already there is not
+    written again. `clock` gives microseconds since 1970 UTC."""
 
     def __init__(self, folder: Path, letters: Letters, sender: str, clock: Callable[[], int]) -> None:
         mailbox(sender, parse=sender_address)
@@ -78,7 +78,8 @@ class FolderMailTransport:
         return results
 
     def _store(self, notice: Notice) -> None:
-        path = self._folder / f"{_UNSAFE.sub('', notice.locator)}-{notice.kind.value}-{digest(notice)[:12]}.eml"
+        name = _UNSAFE.sub("", notice.locator or notice.booking)
+        path = self._folder / f"{name}-{notice.kind.value}-{digest(notice)[:12]}.eml"
         if path.exists():
             return
         body = compose(notice, self._letters.write(notice), self._sender, self._clock())

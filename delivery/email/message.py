@@ -7,7 +7,7 @@ The form of all messages is the same, so that it is written from fixed pieces; t
 times as long. A test parses messages with it, and compares them with those that it makes itself.
 """
 
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from collections.abc import Callable
 from email.header import Header
@@ -16,9 +16,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from innkeeper.delivery.email.calendar_file import calendar_file
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.letters import Letter
-from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.notices import HotelContact, Notice
 from innkeeper.protocol.values.email_address import EmailAddress, InvalidEmail, email_address, sender_address
 from innkeeper.protocol.values.instants import instant
 
@@ -70,6 +71,7 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
     boundary = digest(notice)
     head = (
         f"From: {origin}\r\n"
+        f"{'' if notice.hotel.contact is None else _reply_to(notice, notice.hotel.contact)}"
         f"To: {_header_form(to)}\r\n"
         f"Subject: {_subject(letter.subject)}\r\n"
         f"Date: {_date(at // 1_000_000)}\r\n"
@@ -77,11 +79,15 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
         "Auto-Submitted: auto-generated\r\n"  # RFC 3834: suppresses automatic replies
         f"Content-Language: {letter.language}\r\n"
         "MIME-Version: 1.0\r\n"
-        f'Content-Type: multipart/alternative;\r\n boundary="=_{boundary}"\r\n\r\n'
     )
+    return head.encode() + _with_calendar(notice, _alternatives(letter, boundary), boundary, sender, at)
+
+
+def _alternatives(letter: Letter, boundary: str) -> bytes:
+    """The letter as plain text and as HTML."""
     return b"".join(
         (
-            head.encode(),
+            f'Content-Type: multipart/alternative;\r\n boundary="=_{boundary}"\r\n\r\n'.encode(),
             _PART.format(boundary=boundary, kind="plain").encode(),
             _quoted_printable(letter.text),
             b"\r\n",
@@ -90,6 +96,34 @@ def compose(notice: Notice, letter: Letter, sender: str, at: int) -> bytes:
             f"\r\n--=_{boundary}--\r\n".encode(),  # `=_` is never a part of quoted-printable text
         )
     )
+
+
+def _with_calendar(notice: Notice, letter: bytes, boundary: str, sender: str, at: int) -> bytes:
+    """The letter, with its calendar file as an attachment if it has one."""
+    calendar = calendar_file(notice, sender, at)
+    if calendar is None:
+        return letter
+    return b"".join(
+        (
+            f'Content-Type: multipart/mixed;\r\n boundary="=_m{boundary}"\r\n\r\n--=_m{boundary}\r\n'.encode(),
+            letter,
+            f"--=_m{boundary}\r\n"
+            f'Content-Type: text/calendar; charset="utf-8"; method={calendar.method}\r\n'
+            'Content-Disposition: attachment; filename="stay.ics"\r\n'
+            "Content-Transfer-Encoding: base64\r\n\r\n".encode(),
+            encodebytes(calendar.body).replace(b"\n", b"\r\n"),
+            f"--=_m{boundary}--\r\n".encode(),
+        )
+    )
+
+
+def _reply_to(notice: Notice, contact: HotelContact) -> str:
+    """The header that sends the guest's reply to the hotel, where it has an address. One that is not ASCII is left out:
+    the letter would need a mail server with SMTPUTF8."""
+    if not contact.email or not notice.is_to_guest:
+        return ""
+    header = _sender(contact.email, notice.hotel.name)[0]
+    return f"Reply-To: {header}\r\n" if header.isascii() else ""
 
 
 def recipient(notice: Notice) -> Mailbox:

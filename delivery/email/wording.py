@@ -17,7 +17,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.lists import format_list
-from innkeeper.protocol.notifications.notices import Notice, NoticeKind, StayFacts
+from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, HotelContact, Notice, NoticeKind, StayFacts
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
 
@@ -28,11 +28,12 @@ Rows = list[tuple[str, str]]
 """Labels and their values."""
 
 _Form = Literal["long", "full"]
+_LOCATOR = "{locator}"
+_NOTHING_KNOWN: dict[str, Any] = {"contact": [], "website": "", "pay_to": "", "pay_online": "", "payment_link": ""}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-_NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT, NoticeKind.ADDRESS_REFUSED}
 _LOCALES_KEPT, _TEXTS_KEPT = 64, 4_096  # the dates of three years in two forms
 
 
@@ -46,9 +47,12 @@ class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arrival: str
     departure: str
     price: str
+    deposit: str
     fee: str
+    no_show_fee: str
     expires: str
     paid: str
+    refunded: str
 
 
 class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +70,10 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unchanged: str
     price: str
     price_varies: str
+    tax: str
+    deposit: str
+    pay_to: str
+    pay_online: str
     infant: str
     ages: Forms
     adults: Forms
@@ -184,6 +192,8 @@ class _FactFormatter:
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",
+            **(_NOTHING_KNOWN if notice.hotel.contact is None else self._contact(notice.hotel.contact)),
+            "reason": notice.reason if notice.is_to_guest else "",
             "reply": "" if notice.is_to_guest else clean(notice.reason),
             "tables": self._tables(),
         }
@@ -197,8 +207,9 @@ class _FactFormatter:
 
     def _rows(self) -> Rows:
         notice, words, labels = self._notice, self._words, self._words.labels
-        rows = [(labels.reference, clean(notice.locator)), *self._booked(notice.stay).items()]
-        if notice.kind not in _NO_MONEY:
+        rows = [(labels.reference, clean(notice.locator))] if notice.locator else []
+        rows += self._booked(notice.stay).items()
+        if notice.kind in KINDS_OF_A_STAY:
             facts = notice.hotel
             times = {
                 labels.arrival: (words.check_in, facts.check_in),
@@ -209,12 +220,46 @@ class _FactFormatter:
                     phrase, clock = times[label]
                     rows[place] = label, _fill(phrase, date=value, time=self._formats.time(time.fromisoformat(clock)))
             rows.append((labels.price, self._price))
+            if notice.stay.taxes or notice.stay.deposits:
+                rows += self._parts_of_price()
         more = {
             labels.expires: self._moment(notice.expires_at, "full"),
-            labels.fee: self._money(notice.fee) if notice.fee else "",
-            labels.paid: self._money(notice.amount) if notice.kind is NoticeKind.RECEIPT else "",
+            labels.no_show_fee if notice.kind is NoticeKind.NO_SHOW else labels.fee: self._money(notice.fee)
+            if notice.fee
+            else "",
+            labels.refunded if notice.kind is NoticeKind.REFUND else labels.paid: self._money(notice.amount)
+            if notice.amount
+            else "",
         }
         return [*rows, *((label, value) for label, value in more.items() if value)]
+
+    def _parts_of_price(self) -> Rows:
+        """The taxes and fees in the price, and what is still to be paid of the deposits."""
+        words, stay = self._words, self._notice.stay
+        rows = [(_fill(words.tax, name=clean(tax.name)), self._money(tax.amount)) for tax in stay.taxes]
+        for due, amount in self._notice.deposits_open():
+            day = self._formats.date(due, "long")
+            rows.append((words.labels.deposit, _fill(words.deposit, amount=self._money(amount), date=day)))
+        return rows
+
+    def _link(self, address: str) -> str:
+        """A link of the hotel's, about this booking where it says so; empty where it would be about none."""
+        locator = self._notice.locator
+        return address.replace(_LOCATOR, locator) if locator or _LOCATOR not in address else ""
+
+    def _contact(self, contact: HotelContact) -> dict[str, Any]:
+        """How to reach the hotel, and how to pay the deposits, where any is to be paid."""
+        notice, words = self._notice, self._words
+        found = _NOTHING_KNOWN | {"website": self._link(contact.website)}
+        if notice.is_to_guest:
+            found["contact"] = [clean(line) for line in (*contact.address, contact.phone) if line]
+        if notice.kind in KINDS_OF_A_STAY and notice.deposits_open():
+            account = ", ".join(map(clean, contact.payment_details))
+            if account:
+                found["pay_to"] = _fill(words.pay_to, account=account, locator=clean(notice.locator))
+            if contact.payment_link:
+                found |= {"pay_online": words.pay_online, "payment_link": self._link(contact.payment_link)}
+        return found
 
     def _changes(self) -> Rows:
         """The facts that have changed, with their old and new values."""

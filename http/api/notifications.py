@@ -28,7 +28,13 @@ class NotificationTermsResource(msgspec.Struct, frozen=True):
     language: str
     reminder_days: int
     reminder_at: str
+    change_delay_seconds: int
     email: str | None
+    address: tuple[str, ...]
+    phone: str
+    website: str | None
+    payment_details: tuple[str, ...]
+    payment_link: str | None
 
 
 class LetterStatus(StrEnum):
@@ -100,9 +106,7 @@ def _letter(one: UnsentLetter) -> UnsentLetterResource:
 async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
     await _caught_up(request, message.hotel)
     reply, headers = await change(request, message, NotificationTermsReply)
-    terms = reply.terms
-    resource = NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at, terms.email)
-    return json_response(resource, headers=headers)
+    return json_response(NotificationTermsResource(**msgspec.structs.asdict(reply.terms)), headers=headers)
 
 
 async def _caught_up(request: web.Request, hotel: str) -> None:

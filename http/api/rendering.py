@@ -78,7 +78,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         booking.exemptions,
         guest_resource(guest) if details is None else GuestResource(
-            guest.id, details.name, details.email, details.phone, details.address, False
+            guest.id, details.name, details.email, details.phone, details.address, details.language, False
         ),
         Price(render(total, currency), currency, nights),
         instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
@@ -102,8 +102,8 @@ def guest_resource(guest: Guest) -> GuestResource:
     """The resource of a guest."""
     details = guest.details
     if details is None:
-        return GuestResource(guest.id, None, None, None, (), True)
-    return GuestResource(guest.id, details.name, details.email, details.phone, details.address, False)
+        return GuestResource(guest.id, None, None, None, (), None, True)
+    return GuestResource(guest.id, details.name, details.email, details.phone, details.address, details.language, False)
 
 
 def hotel_resource(hotel: Hotel) -> HotelResource:

@@ -56,6 +56,7 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
     email: str | None
     phone: str | None
     address: tuple[str, ...]
+    language: str | None
     forgotten: bool
 
 

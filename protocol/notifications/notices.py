@@ -14,17 +14,47 @@ class NoticeKind(StrEnum):
     """What a notice is about; also the name of its letter's template."""
 
     CONFIRMATION = "confirmation"
-    HOLD = "hold"
     CHANGE = "change"
     CANCELLATION = "cancellation"
+    NO_SHOW = "no_show"
     REMINDER = "reminder"
-    RECEIPT = "receipt"
+    HOLD = "hold"
     HOLD_EXPIRING = "hold_expiring"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_RELEASED = "hold_released"
+    RECEIPT = "receipt"
+    REFUND = "refund"
+    WAITLIST_JOINED = "waitlist_joined"
     WAITLIST_OFFER = "waitlist_offer"
+    WAITLIST_OFFER_EXPIRED = "waitlist_offer_expired"
+    WAITLIST_LEFT = "waitlist_left"
     ADDRESS_REFUSED = "address_refused"
 
 
-class HotelFacts(msgspec.Struct, frozen=True, gc=False):
+KINDS_OF_A_STAY = frozenset(
+    {
+        NoticeKind.CONFIRMATION, NoticeKind.CHANGE, NoticeKind.REMINDER, NoticeKind.HOLD, NoticeKind.HOLD_EXPIRING,
+        NoticeKind.WAITLIST_OFFER,
+    }
+)  # fmt: skip
+"""Letters about a stay that is to come: they say its price, and its hours of arrival and departure."""
+
+PAYMENT_KINDS = frozenset({NoticeKind.RECEIPT, NoticeKind.REFUND})
+"""Letters about money that was paid or given back."""
+
+
+class HotelContact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How guests reach and pay a hotel; see `NotificationTerms`. What is not known is empty."""
+
+    address: tuple[str, ...] = ()
+    phone: str = ""
+    email: str = ""
+    website: str = ""
+    payment_details: tuple[str, ...] = ()
+    payment_link: str = ""
+
+
+class HotelFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The facts of a hotel in letters. `check_in` and `check_out` are local times such as "15:00"; `timezone` is a name
     of the IANA database, `currency` one of ISO 4217."""
 
@@ -34,6 +64,7 @@ class HotelFacts(msgspec.Struct, frozen=True, gc=False):
     currency: str
     check_in: str
     check_out: str
+    contact: HotelContact | None = None
 
 
 class Recipient(msgspec.Struct, frozen=True, gc=False):
@@ -43,9 +74,23 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     email: str
 
 
+class TaxFacts(msgspec.Struct, frozen=True, gc=False):
+    """What a stay costs in one tax or fee, in minor units; the stay's total contains it."""
+
+    name: str
+    amount: int
+
+
+class DepositFacts(msgspec.Struct, frozen=True, gc=False):
+    """A deposit, in minor units, and the date by which it is due."""
+
+    due: date
+    amount: int
+
+
 class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The facts of a booking in letters. `room_type` is its name, not its code; `prices` are what the guest pays for
-    each night, in minor units of the hotel's currency; `children` are their ages."""
+    each night, in minor units of the hotel's currency, with its `taxes`; `children` are their ages."""
 
     guest: str
     room_type: str
@@ -54,6 +99,8 @@ class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     adults: int
     prices: tuple[int, ...]
     children: tuple[int, ...] = ()
+    taxes: tuple[TaxFacts, ...] = ()
+    deposits: tuple[DepositFacts, ...] = ()
 
     @property
     def nights(self) -> int:
@@ -78,10 +125,13 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `free_until`: until when cancelling is free; 0 where it costs the `late_fee`.
     - `late_fee`, `no_show_fee`: what a cancellation after that costs, and a no-show, in minor units.
     - `expires_at`: when the hold or the offer runs out.
-    - `fee`: what a cancellation costs, in minor units.
-    - `amount`: the amount paid, in minor units; of a receipt only.
-    - `reason`: why the booking was cancelled, as entered; may be meant for the staff alone. Of a refused address the
-      reply of the mail server, such as `550 5.1.1`.
+    - `sequence`: the number of the event in its hotel, by which a calendar knows the newer of two entries.
+    - `locator`: empty for an entry of the waitlist.
+    - `fee`: what a cancellation or a no-show costs, in minor units.
+    - `paid`: what the guest has paid so far, less refunds, in minor units; it covers the earliest deposits.
+    - `amount`: the amount paid or refunded, in minor units.
+    - `reason`: the code of why the booking was cancelled, the hold released, or the waitlist left. Of a refused address
+      the reply of the mail server, such as `550 5.1.1`.
     - `guest`: the guest's id.
     """
 
@@ -93,6 +143,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     recipient: Recipient
     stay: StayFacts
     language: str = "en"
+    sequence: int = 0
     due_at: int = 0
     useful_until: int = 0
     before: StayFacts | None = None
@@ -101,9 +152,20 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     no_show_fee: int = 0
     expires_at: int = 0
     fee: int = 0
+    paid: int = 0
     amount: int = 0
     reason: str = ""
     guest: str = ""
+
+    def deposits_open(self) -> list[tuple[date, int]]:
+        """When what is still to be paid of each deposit is due, and how much, in minor units; the earliest first."""
+        left, found = self.paid, []
+        for deposit in self.stay.deposits:
+            covered = min(max(left, 0), deposit.amount)
+            left -= covered
+            if covered < deposit.amount:
+                found.append((deposit.due, deposit.amount - covered))
+        return found
 
     @property
     def is_to_guest(self) -> bool:

@@ -9,21 +9,33 @@ from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
 from innkeeper.protocol.values.email_address import InvalidEmail, email_address
-from innkeeper.protocol.values.text import ClockTime, Email, Language
+from innkeeper.protocol.values.text import AddressLines, ClockTime, Email, Language, Line, WebAddress
 from msgspec import Meta
 
 
 class NotificationTerms(
     msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Letters are written in `language` (BCP 47), or in English where there are no templates in it. Guests are reminded
-    `reminder_days` before arrival, unless a booking names another day, at the hotel's local time `reminder_at`. The
-    hotel gets a letter at `email` when a guest's address refuses letters."""
+    """Letters are written in the guest's language, else in `language` (BCP 47), or in English where there are no
+    templates in it. Guests are reminded `reminder_days` before arrival, unless a booking names another day, at the
+    hotel's local time `reminder_at`. A letter about a change waits `change_delay_seconds` for further ones.
+
+    Letters end with the hotel's `address`, `phone` and `website`. Replies go to `email`, where the hotel also gets a
+    letter when a guest's address refuses letters. A deposit is paid as the lines `payment_details` say, such as a bank
+    account, or at `payment_link`. In both links `{locator}` stands for that of the booking."""
 
     language: Language = "en"
     reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3
     reminder_at: ClockTime = "10:00"
+    change_delay_seconds: Annotated[int, Meta(ge=0, le=limits.change_delay_seconds_max)] = (
+        limits.change_delay_seconds_default
+    )
     email: Email | None = None
+    address: AddressLines = ()
+    phone: Line = ""
+    website: WebAddress | None = None
+    payment_details: AddressLines = ()
+    payment_link: WebAddress | None = None
 
     def __post_init__(self) -> None:
         """Refuses an address that no letter can be sent to."""

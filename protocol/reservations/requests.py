@@ -41,6 +41,7 @@ from innkeeper.protocol.values.text import (
     CurrencyCode,
     Email,
     HoldSeconds,
+    Language,
     Line,
     Name,
     Notes,
@@ -125,18 +126,20 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
 
 class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The guest of a new booking, as the caller sends it: contact data, or only the `id` of a guest whom the hotel
-    knows."""
+    knows. Letters are in `language` (BCP 47), or in the hotel's where it is None."""
 
     name: Name | None = None
     email: Email | None = None
     phone: Line | None = None
     address: AddressLines = ()
     id: Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)] | None = None
+    language: Language | None = None
 
     def __post_init__(self) -> None:
         if self.id is None and self.name is None:
             raise invalid("name", "required", "is required, unless the id of a known guest is given")
-        if self.id is not None and (self.name, self.email, self.phone, self.address) != (None, None, None, ()):
+        own = (self.name, self.email, self.phone, self.language, self.address)
+        if self.id is not None and own != (None, None, None, None, ()):
             raise invalid("id", "alone", "a known guest keeps the contact data: give only the id")
         if self.email is not None:
             check_email(self.email)
@@ -234,13 +237,14 @@ class WaitlistChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
 
 
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed. It is
-    changed at all bookings of the guest that have not ended."""
+    """A change of the guest's contact data: null removes the e-mail, the phone or the language; the name cannot be
+    removed. It is changed at all bookings of the guest that have not ended."""
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Line | UnsetType | None = UNSET
     address: AddressLines | UnsetType = UNSET
+    language: Language | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         if isinstance(self.email, str):

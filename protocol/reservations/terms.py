@@ -1,6 +1,7 @@
 """A hotel's terms of sale: taxes and fees, deposits, cancellation. A booking keeps the version that it was made on."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Annotated
 
 import msgspec
@@ -8,7 +9,7 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import thousandths
-from innkeeper.protocol.values.taxes import NOTHING_DUE, ChargeKind, Tax, TaxBase, TaxCategory, TaxPeriod
+from innkeeper.protocol.values.taxes import NOTHING_DUE, ChargeKind, Tax, TaxBase, TaxCategory, TaxPeriod, half_up
 from innkeeper.protocol.values.text import Code, Line, Name, Percent, PercentText
 from msgspec import Meta
 
@@ -154,6 +155,28 @@ DepositRequests = Annotated[tuple[DepositRequest, ...], Meta(max_length=limits.d
 def deposits_of(requests: tuple[DepositRequest, ...]) -> tuple[Deposit, ...]:
     """Returns the deposits of the terms of sale."""
     return tuple(Deposit(request.percent, request.days_before_arrival) for request in requests)
+
+
+def deposit_schedule(
+    deposits: Sequence[Deposit], total: int, booked_on: date, arrival: date
+) -> tuple[tuple[date, int], ...]:
+    """Returns by which date each deposit of a stay is due, and its amount (minor units), the earliest first. Each is
+    rounded so that together they add up to the sum of their percentages. None is due before the day of booking."""
+    due = sorted((_deposit_day(one, booked_on, arrival), one.percent) for one in deposits)
+    schedule = []
+    percent = requested = 0
+    for day, more in due:
+        percent += more
+        amount = half_up(total * percent, 100) - requested
+        requested += amount
+        schedule.append((day, amount))
+    return tuple(schedule)
+
+
+def _deposit_day(deposit: Deposit, booked_on: date, arrival: date) -> date:
+    if deposit.days_before_arrival is None:
+        return booked_on
+    return max(booked_on, arrival - timedelta(days=deposit.days_before_arrival))
 
 
 def check_taxes(taxes: tuple[TaxRequest, ...]) -> None:

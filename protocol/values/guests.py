@@ -20,7 +20,7 @@ GuestKey = tuple[str, int]
 
 
 class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The personal data of a guest."""
+    """The personal data of a guest. `language` (BCP 47) is that of letters; None is the hotel's."""
 
     name: str
     email: str | None = None
@@ -32,6 +32,7 @@ class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     city: str = ""
     country: str = ""
     vat_id: str = ""
+    language: str | None = None
 
 
 class Guest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

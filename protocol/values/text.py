@@ -39,6 +39,7 @@ _COUNTRY = r"^([A-Z]{2})?(?![\s\S])"
 _VAT_ID = r"^([A-Z]{2}[A-Z0-9+*]{2,12})?(?![\s\S])"
 _IBAN = r"^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}(?![\s\S])"
 _BIC = r"^([A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?)?(?![\s\S])"
+_WEB_ADDRESS = rf"^https?://[^/\s\x00-\x20\"<>{_HIDDEN}][^\s\x00-\x20\"<>{_HIDDEN}]*(?![\s\S])"
 _VISIBLE = r"\S"
 UNPADDED = r"^(?!\s)[\s\S]*(?<!\s)(?![\s\S])"
 """The form of a text with no other form: no blanks around it, see `innkeeper.http.api.parsing`."""
@@ -111,6 +112,14 @@ Language = Annotated[
         max_length=limits.language_characters_max,
         pattern=_LANGUAGE,
         description="a language tag (BCP 47), such as en or pt-BR",
+    ),
+]
+WebAddress = Annotated[
+    str,
+    Meta(
+        max_length=limits.web_address_characters_max,
+        pattern=_WEB_ADDRESS,
+        description="an address that begins with https:// or http://, such as https://seaside.example",
     ),
 ]
 ClockTime = Annotated[

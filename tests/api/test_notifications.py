@@ -1,9 +1,6 @@
 """Notifications over HTTP: a request leads to a letter in the mail folder or at a mail server."""
 
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +8,13 @@ import pytest
 from innkeeper.delivery.email.smtp import SmtpServer
 from support.gateway import Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
+from support.mail_folder import MailFolder, text
 from support.server_process import run_to_end
 from support.smtp_server import free_port, smtp_server
 from support.waiting import wait_until
 
 SECONDS_MAX = 60
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
-
-
-class MailFolder:
-    """The letters that a gateway writes to its data directory."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-
-    def letters(self, kind: str = "") -> list[EmailMessage]:
-        """All letters of a kind, oldest day first."""
-        found = []
-        for path in sorted(self.data.glob(f"mail/*-{kind or '[a-z]*'}-*.eml")):
-            letter = message_from_bytes(path.read_bytes(), policy=default)
-            assert isinstance(letter, EmailMessage)
-            found.append(letter)
-        return found
-
-    def letter(self, kind: str) -> EmailMessage:
-        """The only letter of a kind, once it is there."""
-        wait_until(lambda: len(self.letters(kind)) == 1, SECONDS_MAX)
-        return self.letters(kind)[0]
 
 
 @pytest.fixture
@@ -53,18 +30,13 @@ def mail(tmp_path: Path) -> MailFolder:
     return MailFolder(tmp_path)
 
 
-def text(letter: EmailMessage) -> str:
-    body = letter.get_body(("plain",))
-    assert body is not None
-    return " ".join(body.get_content().split())
-
-
 def subscriber(gateway: Gateway, name: str) -> Any:
     return next(each for each in gateway.get("/v1/subscribers").json["data"] if each["name"] == name)
 
 
 def test_a_guest_gets_a_letter_for_each_change_of_the_booking(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
+    gateway.send("PUT", f"{hotel}/notifications", {"change_delay_seconds": 0})
     booking = gateway.book(hotel, 20, 2, guest=ANN)
     confirmed = mail.letter("confirmation")
     assert confirmed["to"] == "Ann Reid <ann@example.com>"
@@ -97,9 +69,14 @@ def test_a_reminder_is_sent_when_it_is_due(gateway: Gateway, mail: MailFolder) -
 def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
     assert gateway.get(f"{hotel}/notifications").json == {
-        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "email": None,
+        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "change_delay_seconds": 120, "email": None,
+        "address": [], "phone": "", "website": None, "payment_details": [], "payment_link": None,
     }  # fmt: skip
-    terms = {"language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "email": "desk@seaside.example.com"}
+    terms = {
+        "language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "change_delay_seconds": 0,
+        "email": "desk@seaside.example.com", "address": ["Rua do Mar 1"], "phone": "+351 1", "website": "https://seaside.example",
+        "payment_details": ["IBAN PT50"], "payment_link": "https://pay.example/{locator}",
+    }  # fmt: skip
     assert gateway.send("PUT", f"{hotel}/notifications", terms).json == terms
     assert gateway.get(f"{hotel}/notifications").json == terms
     gateway.restart()
@@ -122,9 +99,18 @@ def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway:
         ({"reminder_days": -1}, "reminder_days", "range"),
         ({"reminder_days": 366}, "reminder_days", "range"),
         ({"reminder_days": "3"}, "reminder_days", "type"),
+        ({"change_delay_seconds": -1}, "change_delay_seconds", "range"),
+        ({"change_delay_seconds": 3_601}, "change_delay_seconds", "range"),
         ({"reminder_at": "24:00"}, "reminder_at", "form"),
         ({"email": "desk"}, "email", "form"),
         ({"email": "desk@-seaside.example"}, "email", "address"),
+        ({"website": "seaside.example"}, "website", "form"),
+        ({"payment_link": "javascript:alert(1)"}, "payment_link", "form"),
+        ({"website": 'https://seaside.example/"><script>'}, "website", "form"),
+        ({"website": "https://" + "a" * 500}, "website", "length"),
+        ({"phone": "x" * 201}, "phone", "length"),
+        ({"address": ["Rua"] * 7}, "address", "length"),
+        ({"payment_details": ["IBAN"] * 7}, "payment_details", "length"),
         ({"colour": "red"}, "colour", "unknown"),
     ],
 )

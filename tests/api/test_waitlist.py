@@ -290,7 +290,7 @@ def test_the_waitlist_over_http_from_joining_to_the_offer(gateway: Gateway) -> N
         "id": "", "hotel": hotel.rpartition("/")[2], "room_type": "DBL", "arrival": "2026-06-03",
         "departure": "2026-06-05", "adults": 2, "children": [], "guest": {
             "id": entry["id"], "name": "Bea", "email": "bea@example.com", "phone": None, "address": [],
-            "forgotten": False,
+            "language": None, "forgotten": False,
         },
         "notes": "quiet", "source": "web", "joined_at": "", "joined_by": "front desk", "version": 1,
     }  # fmt: skip

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from innkeeper.delivery.email.calendar_file import calendar_file
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport
 from innkeeper.delivery.email.message import compose, digest, mailbox
@@ -38,15 +39,23 @@ def received(notice: Notice, at: int = NOON) -> EmailMessage:
     return message
 
 
+def texts(message: EmailMessage) -> list[EmailMessage]:
+    """The plain text and the HTML."""
+    return [part for part in message.walk() if part.get_content_type() in ("text/plain", "text/html")]  # type: ignore[misc]
+
+
 def bodies(message: EmailMessage) -> list[str]:
-    return [part.get_content().replace("\r\n", "\n") for part in message.iter_parts()]  # type: ignore[union-attr]
+    return [part.get_content().replace("\r\n", "\n") for part in texts(message)]
 
 
 def test_a_message_has_plain_text_html_and_its_headers() -> None:
     message, letter = received(notice(language="pt")), LETTERS.write(notice(language="pt"))
     assert sorted(message.keys()) == sorted(HEADERS)
-    assert message.get_content_type() == "multipart/alternative"
-    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar"
+    ]  # fmt: skip
+    bare = received(notice(NoticeKind.RECEIPT))
+    assert [part.get_content_type() for part in bare.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     assert bodies(message) == [letter.text, letter.html]
     assert message["Subject"] == letter.subject
     assert str(message["From"]) == "Seaside Lodge <stay@inn.example>"
@@ -110,6 +119,9 @@ def made_by_the_library(notice: Notice, letter: Letter) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text, charset="utf-8", cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", charset="utf-8", cte="quoted-printable")
+    calendar = calendar_file(notice, SENDER, NOON)
+    assert calendar is not None
+    message.add_attachment(calendar.body, "text", "calendar", filename="stay.ics")
     message["Content-Language"] = letter.language
     return read(message.as_bytes())
 
@@ -143,7 +155,10 @@ def test_a_message_is_read_like_one_that_the_standard_library_makes(
     assert name_and_address(ours, "From") == (clean(name)[:100], SENDER)
     assert name_and_address(ours, "To") == (clean(name)[:100], "ana@example.com")
     assert (sorted(ours.keys()), ours.defects) == (sorted(HEADERS), [])
-    for our_part, their_part in zip(ours.iter_parts(), theirs.iter_parts(), strict=True):
+    our_file, their_file = next(ours.iter_attachments()), next(theirs.iter_attachments())
+    assert our_file.get_payload(decode=True) == their_file.get_payload(decode=True)
+    assert our_file["Content-Disposition"] == their_file["Content-Disposition"]
+    for our_part, their_part in zip(texts(ours), texts(theirs), strict=True):
         del their_part["MIME-Version"]  # which a part does not need
         assert our_part.items() == their_part.items()
         assert our_part.get_payload(decode=True) == their_part.get_payload(decode=True)

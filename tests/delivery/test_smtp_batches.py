@@ -181,5 +181,6 @@ def test_lines_that_begin_with_a_dot_arrive(server: RecordingSmtpServer, tmp_pat
         await transport.close()
 
     asyncio.run(run())
-    text, _ = server.letters[0].iter_parts()
-    assert "\n.hidden\n\n..\n\n.\n" in text.get_content().replace("\r\n", "\n")  # type: ignore[union-attr]
+    text = server.letters[0].get_body(("plain",))
+    assert text is not None
+    assert "\n.hidden\n\n..\n\n.\n" in text.get_content().replace("\r\n", "\n")

@@ -108,6 +108,7 @@ def test_an_address_that_refuses_letters_is_marked_and_the_hotel_is_told(tmp_pat
 
 def test_greylisting_defers_a_letter_and_no_other(tmp_path: Path) -> None:
     with server_and_mail(tmp_path / "data") as (server, mail):
+        server.ask("PUT", f"{HOTEL}/notifications", {"change_delay_seconds": 0})
         mail.replies_to["ann@example.com"] = ["450 4.2.0 greylisted, try again later"]
         mail.text_replies_to["bo@example.com"] = ["451 4.7.1 try again later"]
         ann, bo, carl = (server.book(f"{name}@example.com", place) for place, name in enumerate(("ann", "bo", "carl")))
@@ -119,3 +120,33 @@ def test_greylisting_defers_a_letter_and_no_other(tmp_path: Path) -> None:
         assert [mail.recipients.count(f"{name}@example.com") for name in ("ann", "bo", "carl")] == [3, 2, 1]
         assert [server.reply(one) for one in (ann, bo, carl)] == [None, None, None]
         assert len({str(one["message-id"]) for one in mail.letters}) == len(mail.letters) == 4
+
+
+def test_a_waiting_letter_is_sent_once_after_a_kill(tmp_path: Path) -> None:
+    with server_and_mail(tmp_path / "data") as (server, mail):
+        server.ask("PUT", f"{HOTEL}/notifications", {"change_delay_seconds": 8})
+        booking = server.book("ann@example.com", 5)
+        wait_until(lambda: len(to(mail, "ann@example.com")) == 1, SECONDS_MAX)
+        server.ask("PATCH", booking, {"adults": 2})
+        server.process.kill()
+        server.process.start_again()
+        server.ask("PATCH", booking, {"departure": server.ask("GET", booking)["departure"]})
+        wait_until(lambda: len(to(mail, "ann@example.com")) == 2, SECONDS_MAX)
+        assert "changed" in to(mail, "ann@example.com")[1]
+        assert "2 adults" in str(mail.letters[1].get_body(("plain",)))
+
+
+def test_a_cancellation_after_a_kill_replaces_the_waiting_letter(tmp_path: Path) -> None:
+    with server_and_mail(tmp_path / "data") as (server, mail):
+        server.ask("PUT", f"{HOTEL}/notifications", {"change_delay_seconds": 3_600})
+        booking = server.book("ann@example.com", 5)
+        wait_until(lambda: len(to(mail, "ann@example.com")) == 1, SECONDS_MAX)
+        server.ask("PATCH", booking, {"adults": 2})
+        assert [kind for kind, *_ in server.statuses(booking) if kind == "change"] == ["change"]
+        server.process.kill()
+        server.process.start_again()
+        assert [kind for kind, *_ in server.statuses(booking) if kind == "change"] == ["change"]
+        server.ask("POST", f"{booking}/actions/cancel", {})
+        wait_until(lambda: len(to(mail, "ann@example.com")) == 2, SECONDS_MAX)
+        assert "cancelled" in to(mail, "ann@example.com")[1]
+        assert server.statuses(booking) == []

@@ -284,6 +284,7 @@ class SimulatedNotifications:
         self._database = database
         self._loop = asyncio.new_event_loop()
         self._delivered: Counter[str] = Counter()
+        self._notices: dict[str, Notice] = {}
         self._perhaps_unmarked: Counter[str] = Counter()
         self._open()
 
@@ -336,6 +337,7 @@ class SimulatedNotifications:
 
     def _deliver(self, notice: Notice) -> None:
         self._delivered[notice.id] += 1
+        self._notices[notice.id] = notice
         if self._delivered[notice.id] > 1 + self._perhaps_unmarked[notice.id]:
             self._delivered[notice.id] += 1_000  # there was no reason to send it again
 
@@ -376,24 +378,8 @@ class SimulatedNotifications:
         while self._loop.run_until_complete(self._relay.step()):
             pass
         self._latest = max(self._latest, self._clock())
-        yield from self._letter_violations(ExpectedNotices(self._disks))
-
-    def _letter_violations(self, expected: ExpectedNotices) -> Iterator[str]:
-        for id_ in self._delivered:
-            if id_ not in expected.notices and id_ not in expected.uncertain:
-                yield f"{id_} was sent, but not decided (P5)"
-            if self._delivered[id_] > 1_000:
-                yield f"{id_} was sent twice without a reason (P5)"
-        waiting = {id_ for id_ in expected.notices if self._outbox.is_waiting(id_)}  # also behind one that has failed
-        for notice in expected.notices.values():
-            in_time = notice.useful_until > self._latest
-            if in_time and not notice.due_at and notice.id not in {*self._delivered, *waiting, *expected.uncertain}:
-                yield f"{notice.id} was never sent (P5)"
-            is_due = notice.id in expected.waiting and in_time
-            if is_due and notice.due_at and notice.id not in {*self._delivered, *waiting}:
-                yield f"{notice.id} is not scheduled (P5)"
-            if notice.due_at and notice.id in waiting - expected.waiting:
-                yield f"{notice.id} is scheduled, but was withdrawn (P5)"
+        kept = [one.notice for one in self._database.table("notices").values()]
+        yield from ExpectedNotices(self._disks).violations(self._delivered, self._notices, kept, self._latest)
 
     def _is_faulty(self) -> bool:
         return self._random.random() < self._rate

@@ -24,6 +24,7 @@ from innkeeper.actors.reservations.rules.house import HOUSE_RULES
 from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.billing.events import PaymentAuthorised, PaymentRecorded
+from innkeeper.protocol.notifications.notices import NoticeKind
 from innkeeper.protocol.ports.subscriptions import no_effects
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.commands import BookingCommand
@@ -255,6 +256,16 @@ def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(MemoryOutbox, "mark_sent", mark_sent_at_the_second_call)
     assert is_reported("was sent twice without a reason (P5)")
+
+
+def test_a_change_that_is_never_told_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handle(*arguments: Any) -> Any:
+        decision = rules_handle(*arguments)
+        told = tuple(notice for notice in decision.notices if notice.kind is not NoticeKind.CHANGE)
+        return decision._replace(notices=told)
+
+    monkeypatch.setattr(event_handler, "handle", handle)
+    assert is_reported("was told another stay")
 
 
 def test_a_reminder_that_was_not_withdrawn_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

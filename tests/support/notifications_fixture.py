@@ -2,40 +2,48 @@
 
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+from hypothesis import strategies as st
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
-from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
-from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind
+from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingChange, Contact
+from innkeeper.protocol.values.instants import instant
 from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 HOUR = 3_600 * 1_000_000
 DAY = 24 * HOUR
 ANN = Contact("Ann", "ann@example.com")
+ZONES = st.sampled_from(
+    ["Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "UTC"]
+)
 
 
 class NotificationsFixture:
     """A hotel, and notifications, whose state is encoded and decoded after each event.
 
-    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn.
+    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn; those about
+    changes, which wait for `change_delay_seconds`, become immediate when they are due.
     """
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, change_delay_seconds: int = 0, **more: Any) -> None:
         self.at = NOON
         self.state = HotelState(locator_key=LOCATOR_KEY)
         self.known_hotel: KnownHotel | None = None
@@ -45,6 +53,9 @@ class NotificationsFixture:
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
         self.execute(commands.OpenHotel(HOTEL, hotel_request({"DBL": 3, "SUI": 2}, **more)))
+        assert self.known_hotel is not None
+        terms = NotificationTerms(change_delay_seconds=change_delay_seconds)
+        self.known_hotel = writing_on(self.known_hotel, terms)
 
     def execute(self, command: Command) -> list[Notice]:
         """Execute a command; its notices, immediate and scheduled."""
@@ -71,7 +82,7 @@ class NotificationsFixture:
         """Handle an event; its notices."""
         event = record.event
         self.records.append(record)
-        booking_id = getattr(event, "booking", "")
+        booking_id = getattr(event, "booking", "") or getattr(event, "entry", "")
         decision = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
         hotel, booking, notices, withdrawn = decision[:4]
         self.known_hotel = through_msgpack(hotel)
@@ -93,9 +104,18 @@ class NotificationsFixture:
         payment = PaymentRecorded(booking, 1, "p", "cash", line)
         return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", payment))
 
+    def record_refund(self, booking: str, minor_units: int = 5_000, seq: int = 2) -> tuple[Notice, ...]:
+        """Handle an event of billing that a payment is refunded; its notices."""
+        line = FolioLine(id=2, kind=LineKind.REFUND, business_date=night(0), amount=minor_units, payment="p")
+        refund = PaymentRefunded(booking, 1, "p", "cash", line)
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", refund))
+
     def advance_clock(self, microseconds: int) -> None:
-        """Advance the clock, and let holds expire."""
+        """Advance the clock, and let holds expire. A notice about a change that is due before is sent."""
         self.at += microseconds
+        due = [one for one in self.scheduled.values() if one.kind is NoticeKind.CHANGE and one.due_at <= self.at]
+        for notice in sorted(due, key=lambda notice: notice.due_at):
+            self.immediate.append(self.scheduled.pop(notice.id))
         self.apply_events(due_events(self.state, self.at)[1])
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
@@ -116,3 +136,7 @@ class NotificationsFixture:
 
 def through_msgpack(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))
+
+
+def local(at: int, timezone: str = "Europe/Lisbon") -> str:
+    return f"{instant(at).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"

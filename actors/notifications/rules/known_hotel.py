@@ -1,30 +1,60 @@
 """What notifications keeps of a hotel: what its letters say of it."""
 
+from datetime import date
+
 import msgspec
-from innkeeper.protocol.notifications.notices import HotelFacts
+from innkeeper.protocol.notifications.notices import HotelContact, HotelFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import events, room_events
+from innkeeper.protocol.reservations.terms import Deposit, TermsOfSale
 
 
 class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a hotel. `room_types` are codes with their names."""
+    """What notifications keeps of a hotel. `room_types` and `taxes` are codes with their names, `deposits` are those of
+    the terms of sale from each version on that changed them, the newest first."""
 
     facts: HotelFacts
+    business_date: date
     room_types: tuple[tuple[str, str], ...] = ()
+    taxes: tuple[tuple[str, str], ...] = ()
+    deposits: tuple[tuple[int, tuple[Deposit, ...]], ...] = ()
     terms: NotificationTerms = NotificationTerms()
+
+    def deposits_of(self, version: int) -> tuple[Deposit, ...]:
+        """The deposits of this version of the terms of sale."""
+        return next((deposits for first, deposits in self.deposits if first <= version), ())
 
 
 def opened_hotel(hotel: str, event: events.HotelOpened) -> KnownHotel:
     """A hotel that was opened."""
-    return KnownHotel(
-        facts=HotelFacts(hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out)
-    )
+    facts = HotelFacts(hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out)
+    return selling_on(KnownHotel(facts=facts, business_date=event.business_date), event.terms)
 
 
 def changed_hotel(hotel: KnownHotel, event: events.HotelChanged) -> KnownHotel:
     """The hotel with its new name and hours."""
     facts = msgspec.structs.replace(hotel.facts, name=event.title, check_in=event.check_in, check_out=event.check_out)
     return msgspec.structs.replace(hotel, facts=facts)
+
+
+def selling_on(hotel: KnownHotel, terms: TermsOfSale) -> KnownHotel:
+    """The hotel with its new terms of sale. A tax that is not due any more keeps its name, for letters about bookings
+    that were made on earlier terms."""
+    names = dict(hotel.taxes) | {tax.code: tax.name for tax in terms.taxes}
+    deposits = hotel.deposits
+    if hotel.deposits_of(terms.version) != terms.deposits:
+        deposits = ((terms.version, terms.deposits), *deposits)
+    return msgspec.structs.replace(hotel, taxes=tuple(names.items()), deposits=deposits)
+
+
+def writing_on(hotel: KnownHotel, terms: NotificationTerms) -> KnownHotel:
+    """The hotel with its new terms of notification."""
+    contact = HotelContact(
+        terms.address, terms.phone, terms.email or "", terms.website or "", terms.payment_details,
+        terms.payment_link or "",
+    )  # fmt: skip
+    known = None if contact == HotelContact() else contact
+    return msgspec.structs.replace(hotel, terms=terms, facts=msgspec.structs.replace(hotel.facts, contact=known))
 
 
 def named_type(hotel: KnownHotel, event: events.RoomTypeAdded | room_events.RoomTypeChanged) -> KnownHotel:

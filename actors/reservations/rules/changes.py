@@ -75,7 +75,7 @@ def change(
         done.append(events.GuestChanged(booking.id, guest))
     done += at_other_bookings(state, booking, contact, envelope) if contact else ()
     if reminder_given and reminder is not None:
-        check_reminder(state, reminder, terms["arrival"])
+        check_reminder(state, reminder, terms["arrival"], envelope.at)
     elif reminder is not None and reminder > terms["arrival"]:
         reminder = None  # the reminder would be after the new arrival
     if reminder != booking.reminder_on:

@@ -193,7 +193,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     if request.room is not None:
         check_room(state, request.room, kind.code)
     if request.reminder_on is not None:
-        check_reminder(state, request.reminder_on, request.arrival)
+        check_reminder(state, request.reminder_on, request.arrival, envelope.at)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     exemptions: tuple[TaxExemption, ...] = ()
     if request.exemptions:
@@ -210,7 +210,9 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
     else:
-        details = GuestDetails(contact.name, contact.email, contact.phone, request.notes, contact.address)
+        details = GuestDetails(
+            contact.name, contact.email, contact.phone, request.notes, contact.address, language=contact.language
+        )
         guest = new_guest(command.hotel, envelope.id, state.seq + 1, details, envelope.salt)
     confirmed = events.BookingConfirmed(
         booking=envelope.id,

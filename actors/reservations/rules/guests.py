@@ -52,7 +52,9 @@ def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope
     """A new guest with this contact data, or the known one whom it names."""
     if contact.name is None:
         return known_guest(state, notes, envelope)
-    details = GuestDetails(contact.name, contact.email, contact.phone, notes, contact.address)
+    details = GuestDetails(
+        contact.name, contact.email, contact.phone, notes, contact.address, language=contact.language
+    )
     return new_guest(state.opened().id, envelope.id, state.seq + 1, details, envelope.salt)
 
 

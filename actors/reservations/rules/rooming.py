@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 from innkeeper.actors.reservations.rules.allocation import AllocationRequest, allocate
+from innkeeper.actors.reservations.rules.business_day import hotel_instant, local_date
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.refusals import Refused, invalid
@@ -213,9 +214,11 @@ def check_arrival(state: HotelState, arrival: date) -> None:
         raise invalid("arrival", "days_ahead_max", f"expected at most {most:,} days after the business date, {today}")
 
 
-def check_reminder(state: HotelState, day: date, arrival: date) -> None:
-    """Refuses a day for the reminder that is in the past or after the arrival."""
-    today = state.opened().business_date
+def check_reminder(state: HotelState, day: date, arrival: date, at: int) -> None:
+    """Refuses a day for the reminder that is over, by the business date or at this instant by the hotel's calendar, or
+    is after the arrival."""
+    hotel = state.opened()
+    today = max(hotel.business_date, local_date(hotel.timezone, hotel_instant(hotel, at)))
     if not today <= day <= arrival:
         raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
 
