@@ -95,7 +95,8 @@ HOLD_PAYMENT_RULES = EventTable[Callable[[HoldPayments, RecordedEvent, Any], Awa
         events.ChargeReversed, events.PaymentStarted, events.PaymentActionRequired, events.PaymentOperationRequested,
         events.PaymentOperationRefused, events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded,
         events.PaymentChargedBack, events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept,
-        events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
+        events.PaymentMoved, events.BookingPaid, events.InvoiceIssued, events.DepositInvoiceIssued,
+        events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -10,9 +10,10 @@ import msgspec
 from innkeeper.http.api.actions import act_on_booking
 from innkeeper.http.api.billing_resources import BillingTermsResource, BillResource, PaymentResource
 from innkeeper.http.api.invoice_resources import InvoiceResource
+from innkeeper.http.api.operation import Operation
 from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
 from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
-from innkeeper.http.api.routes import OPERATIONS, Operation
+from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.http.api.waitlist import WaitlistResource
 from innkeeper.protocol.values import limits
 
@@ -74,7 +75,8 @@ def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
 
 def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     media, schema = ("application/json", schemas[each.answer]) if _is_type(each.answer) else (each.answer, {})
-    answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
+    formats = {media: {"schema": schema}, **{other: {"schema": {}} for other in each.media}}
+    answer: Schema = {"description": each.summary, "content": formats}
     if each.answer in _VERSIONED:
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version."}}
     problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}

@@ -1,35 +1,22 @@
 """The table of the gateway's routes, each with its parameters, body, response and handler. The OpenAPI document is
 generated from it."""
 
-from typing import Any, NamedTuple
-
-from aiohttp.typedefs import Handler
 from innkeeper.http.api import (
     actions,
-    billing,
     booking_lists,
     guests,
     hotels,
-    invoices,
     night_audit,
     notifications,
-    payments,
     rooms,
     subscribers,
     waitlist,
     webhooks,
 )
 from innkeeper.http.api import reservations as handlers
-from innkeeper.http.api.billing_resources import (
-    BillingTermsResource,
-    BillResource,
-    OpenBalanceResource,
-    PaymentNotificationResource,
-    PaymentResource,
-    TrialBalanceResource,
-)
-from innkeeper.http.api.invoice_resources import InvoiceResource
+from innkeeper.http.api.billing_routes import BILLING_OPERATIONS
 from innkeeper.http.api.notifications import NotificationTermsResource
+from innkeeper.http.api.operation import BOOKING, HOTEL, Operation
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
@@ -61,8 +48,6 @@ from innkeeper.http.api.webhooks import (
     SecretRequest,
     WebhookResource,
 )
-from innkeeper.protocol.billing.payments import PaymentUpdate
-from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
@@ -83,47 +68,20 @@ from innkeeper.protocol.reservations.requests import (
     WaitlistRequest,
 )
 
-
-class Operation(NamedTuple):
-    """One method of one path. `query`, `body` and `answer` are the types of the query string, the request body and the
-    response; an `answer` that is text is the media type of a response that is not JSON of a type. All methods but GET
-    take an `Idempotency-Key`, except where `repeatable` says what makes a repetition harmless without one."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    answer: Any
-    status: int = 200
-    query: Any = None
-    body: Any = None
-    repeatable: str = ""
-
-    @property
-    def takes_key(self) -> bool:
-        """Whether the operation takes an `Idempotency-Key`."""
-        return self.method != "GET" and not self.repeatable
-
-
-_HOTEL = "/v1/hotels/{hotel}"
-_TYPES = _HOTEL + "/room-types"
+_TYPES = HOTEL + "/room-types"
 _TYPE = _TYPES + "/{code}"
-_ROOMS = _HOTEL + "/rooms"
+_ROOMS = HOTEL + "/rooms"
 _ROOM = _ROOMS + "/{room}"
 _CLOSURES = _ROOM + "/closures"
 _CLOSURE = _CLOSURES + "/{closure}"
-_BOOKINGS = _HOTEL + "/bookings"
-_BOOKING = _BOOKINGS + "/{booking}"
-_GUEST = _HOTEL + "/guests/{guest}"
-_WAITLIST = _HOTEL + "/waitlist"
+_BOOKINGS = HOTEL + "/bookings"
+_GUEST = HOTEL + "/guests/{guest}"
+_WAITLIST = HOTEL + "/waitlist"
 _WAITING = _WAITLIST + "/{booking}"
-_FOLIO = _BOOKING + "/folio"
-_PAYMENT = _HOTEL + "/payments/{payment}"
-_INVOICE = _HOTEL + "/invoices/{number}"
 _SUBSCRIBER = "/v1/subscribers/{subscriber}"
 _WEBHOOK = "/v1/webhooks/{webhook}"
 _DEAD_LETTER = "/v1/dead-letters/{subscriber}/{event}"
-_ACTION = _BOOKING + "/actions/{action}"
+_ACTION = BOOKING + "/actions/{action}"
 
 # The router tries them in this order, so the most frequent come first.
 OPERATIONS = (
@@ -136,14 +94,14 @@ OPERATIONS = (
         query=BookingsQuery,
     ),
     Operation(
-        "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
+        "GET", HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
         AvailabilityResource, query=AvailabilityQuery,
     ),
     Operation("POST", "/v1/hotels", hotels.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
     Operation("GET", "/v1/hotels", hotels.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
-    Operation("GET", _HOTEL, hotels.show_hotel, "Show a hotel", HotelResource),
+    Operation("GET", HOTEL, hotels.show_hotel, "Show a hotel", HotelResource),
     Operation(
-        "PATCH", _HOTEL, hotels.change_hotel, "Change a hotel: name, hours, terms of sale",
+        "PATCH", HOTEL, hotels.change_hotel, "Change a hotel: name, hours, terms of sale",
         HotelResource, body=HotelChange,
     ),
     Operation(
@@ -182,17 +140,17 @@ OPERATIONS = (
     ),
     Operation("DELETE", _CLOSURE, rooms.reopen_room, "End a closure now", ClosureResource),
     Operation(
-        "GET", _HOTEL + "/housekeeping", rooms.list_housekeeping, "List the rooms for housekeeping",
+        "GET", HOTEL + "/housekeeping", rooms.list_housekeeping, "List the rooms for housekeeping",
         ListPage[rooms.HousekeepingResource], query=PageQuery,
     ),
-    Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
+    Operation("GET", BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation(
-        "PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, query=DryRunQuery,
+        "PATCH", BOOKING, handlers.change_booking, "Change a booking", BookingResource, query=DryRunQuery,
         body=BookingChange,
     ),
-    Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
+    Operation("GET", BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
     Operation(
-        "GET", _BOOKING + "/letters", notifications.list_unsent_letters, "List a booking's letters that are not sent",
+        "GET", BOOKING + "/letters", notifications.list_unsent_letters, "List a booking's letters that are not sent",
         notifications.UnsentLettersResource,
     ),
     Operation("POST", _ACTION, actions.act_on_booking, "Act on a booking", BookingResource, query=DryRunQuery),
@@ -216,123 +174,22 @@ OPERATIONS = (
     ),
     Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(
-        "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Show the tape chart: rooms, nights and bookings",
+        "GET", HOTEL + "/tape-chart", handlers.show_tape_chart, "Show the tape chart: rooms, nights and bookings",
         TapeChart, query=NightsQuery,
     ),
     Operation(
-        "POST", _HOTEL + "/night-audit", night_audit.audit_night, "Close the business date",
+        "POST", HOTEL + "/night-audit", night_audit.audit_night, "Close the business date",
         night_audit.NightAuditResource,
         body=NightAuditRequest, query=NightAuditQuery,
     ),
+    *BILLING_OPERATIONS,
     Operation(
-        "GET", _FOLIO, billing.show_bill, "Show the bill of a booking: charges, payments and balance", BillResource,
-    ),
-    Operation(
-        "POST", _BOOKING + "/folios", billing.open_folio, "Open another folio, for another payer", BillResource, 201,
-        body=billing.FolioRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/charges", billing.post_charge, "Post a charge", BillResource, 201,
-        body=billing.ChargeRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/charges/{line}/actions/reverse", billing.reverse_charge, "Reverse a charge", BillResource,
-        body=billing.ReasonRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/discounts", billing.post_discount, "Lower what is charged, for a reason or with a voucher",
-        BillResource, 201, body=billing.DiscountRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/charges/{line}/actions/split", billing.split_charge, "Split a charge in two", BillResource,
-        body=billing.SplitRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/actions/transfer", billing.move_charges, "Move charges to another folio", BillResource,
-        body=billing.TransferRequest,
-    ),
-    Operation(
-        "POST", _FOLIO + "/payments", payments.pay, "Record a payment, or start one with a provider", PaymentResource,
-        201, body=payments.PaymentRequest,
-    ),
-    Operation(
-        "POST", "/v1/payment-providers/{provider}/notifications", payments.receive_payment_notification,
-        "Receive a provider's signed notification of a payment", PaymentNotificationResource, body=PaymentUpdate,
-        repeatable="what is reported has ids, so that the same notification again changes nothing",
-    ),
-    Operation("GET", _PAYMENT, payments.show_payment, "Show a payment", PaymentResource),
-    Operation(
-        "POST", _PAYMENT + "/actions/capture", payments.capture_payment, "Capture an authorised payment",
-        PaymentResource, body=payments.CaptureRequest,
-    ),
-    Operation(
-        "POST", _PAYMENT + "/actions/void", payments.void_payment, "Void an authorised payment", PaymentResource,
-        body=payments.VoidRequest,
-    ),
-    Operation(
-        "POST", _PAYMENT + "/actions/refund", payments.refund_payment, "Refund a payment", PaymentResource,
-        body=payments.RefundRequest,
-    ),
-    Operation(
-        "POST", _PAYMENT + "/actions/return", payments.return_payment, "Record that the bank has returned a payment",
-        PaymentResource, body=payments.RefundRequest,
-    ),
-    Operation(
-        "POST", _PAYMENT + "/actions/move", payments.move_payment, "Move a payment to another folio", PaymentResource,
-        body=payments.PaymentMoveRequest,
-    ),
-    Operation(
-        "POST", _BOOKING + "/invoices", invoices.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
-        body=invoices.InvoiceRequest,
-    ),
-    Operation(
-        "POST", _BOOKING + "/deposit-invoices", invoices.issue_deposit_invoice, "Invoice what was paid before the stay",
-        InvoiceResource, 201, body=invoices.DepositInvoiceRequest,
-    ),
-    Operation(
-        "GET", _BOOKING + "/invoices", invoices.list_booking_invoices, "List the invoices of a booking",
-        ListPage[InvoiceResource], query=PageQuery,
-    ),
-    Operation(
-        "GET", _HOTEL + "/invoices", invoices.list_invoices, "List all invoices and credit notes, in their order",
-        ListPage[InvoiceResource], query=PageQuery,
-    ),
-    Operation(
-        "GET", _INVOICE, invoices.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
-        query=invoices.DocumentFormat,
-    ),
-    Operation(
-        "POST", _INVOICE + "/actions/credit", invoices.issue_credit_note, "Credit an invoice, or lines of it",
-        InvoiceResource, 201, body=invoices.CreditRequest,
-    ),
-    Operation(
-        "POST", _INVOICE + "/actions/reissue", invoices.reissue_invoice, "Credit an invoice, issue it to another buyer",
-        InvoiceResource, 201, body=invoices.ReissueRequest,
-    ),
-    Operation(
-        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller and the document numbers",
-        BillingTermsResource,
-    ),
-    Operation(
-        "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Change the billing terms",
-        BillingTermsResource, body=BillingTermsRequest,
-    ),
-    Operation(
-        "GET", _HOTEL + "/notifications", notifications.show_notification_terms,
+        "GET", HOTEL + "/notifications", notifications.show_notification_terms,
         "Show the notification terms of a hotel", NotificationTermsResource,
     ),
     Operation(
-        "PUT", _HOTEL + "/notifications", notifications.change_notification_terms,
+        "PUT", HOTEL + "/notifications", notifications.change_notification_terms,
         "Change the notification terms of a hotel", NotificationTermsResource, body=NotificationTerms,
-    ),
-    Operation(
-        "GET", _HOTEL + "/open-balances", billing.list_open_balances,
-        "List the stays that are over, or were not made, and for which something is owed",
-        ListPage[OpenBalanceResource], query=PageQuery,
-    ),
-    Operation(
-        "GET", _HOTEL + "/ledger", billing.show_trial_balance, "Show the trial balance of a hotel",
-        TrialBalanceResource,
     ),
     Operation(
         "GET", "/v1/events", handlers.list_events, "List the events of a log", ListPage[CloudEvent], query=EventsQuery

@@ -4,8 +4,9 @@ from functools import wraps
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from innkeeper.http.api.operation import Operation
 from innkeeper.http.api.parsing import NoQuery, query_of
-from innkeeper.http.api.routes import OPERATIONS, Operation
+from innkeeper.http.api.routes import OPERATIONS
 
 
 def _handler(operation: Operation) -> Handler:

@@ -7,8 +7,6 @@ that no later event contradicts it. It is slow and simple on purpose.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
@@ -18,42 +16,8 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.taxes import TaxAmount
+from innkeeper.storage.audit.ledger_record import Key, LedgerRecord
 from msgspec.structs import replace
-
-Key = tuple[str, int]
-"""A folio: its booking, and its number within the booking."""
-
-
-@dataclass(slots=True)
-class LedgerRecord:
-    """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
-    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
-    `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
-    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes."""
-
-    hotel: str
-    seq: int = 0
-    applied: int = 0
-    folios: Counter[str] = field(default_factory=Counter)
-    charges: Counter[Key] = field(default_factory=Counter)
-    payments: Counter[Key] = field(default_factory=Counter)
-    posted: dict[Key, list[FolioLine]] = field(default_factory=dict)
-    lines: dict[int, tuple[Key, FolioLine]] = field(default_factory=dict)
-    reversals: dict[int, int] = field(default_factory=dict)
-    left: dict[int, list[int]] = field(default_factory=dict)
-    nights: Counter[tuple[str, date]] = field(default_factory=Counter)
-    taxes: Counter[str] = field(default_factory=Counter)
-    captured: Counter[str] = field(default_factory=Counter)
-    returned: Counter[str] = field(default_factory=Counter)
-    requested: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
-    chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
-    on_document: dict[int, str] = field(default_factory=dict)
-    documents: Counter[tuple[DocumentKind, int]] = field(default_factory=Counter)
-    printed: dict[str, list[int | None]] = field(default_factory=dict)
-    deposits: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
-    settled: Counter[str] = field(default_factory=Counter)
-    quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
-    given_up: set[str] = field(default_factory=set)
 
 
 class BillingAuditor:

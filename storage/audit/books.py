@@ -5,8 +5,8 @@ They differ where a journal was rolled back or replaced while the other was not.
 
 from collections.abc import Iterator, Mapping
 
-from innkeeper.storage.audit.billing import LedgerRecord
 from innkeeper.storage.audit.hotel_record import HotelRecord
+from innkeeper.storage.audit.ledger_record import LedgerRecord
 
 
 def differences(hotels: Mapping[str, HotelRecord], ledgers: Mapping[str, LedgerRecord]) -> Iterator[str]:

@@ -200,16 +200,19 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "show_trial_balance": gateway.get(f"{hotel}/ledger"),
         "list_open_balances": gateway.get(f"{hotel}/open-balances"),
     }
-    invoice = replies["issue_invoice"].headers["location"]
-    replies["show_invoice"] = gateway.get(invoice)
-    replies["reissue_invoice"] = gateway.post(
+    return replies | _invoice_operations(gateway, booking, replies["issue_invoice"].headers["location"])
+
+
+def _invoice_operations(gateway: Gateway, booking: str, invoice: str) -> dict[str, HttpResponse]:
+    reissued = gateway.post(
         f"{invoice}/actions/reissue", {"reason": "wrong name", "buyer": {"name": "Globex", "country": "DE"}}
     )
-    deposit = gateway.post(f"{booking}/deposit-invoices", {"amount": euros(5)})
-    invoice = replies["reissue_invoice"].headers["location"]
-    return replies | {
-        "issue_deposit_invoice": deposit,
-        "issue_credit_note": gateway.post(f"{invoice}/actions/credit", {"reason": "wrong name"}),
+    deposit = {"amount": {"amount": "5.00", "currency": "EUR"}}
+    return {
+        "show_invoice": gateway.get(invoice),
+        "reissue_invoice": reissued,
+        "issue_deposit_invoice": gateway.post(f"{booking}/deposit-invoices", deposit),
+        "issue_credit_note": gateway.post(f"{reissued.headers['location']}/actions/credit", {"reason": "wrong name"}),
     }
 
 
