@@ -153,11 +153,7 @@ def _check_out_undone(state: LedgerState, bill: Bill, event: events.CheckOutUndo
     posted = [
         LinePosition(bill.booking, 1, line.id)
         for line in bill.folios[0].lines
-        if line.night is not None
-        and line.night >= today
-        and line.kind is LineKind.CHARGE
-        and line.moved_from is None
-        and line.reversed_by is None
+        if line.night is not None and line.night >= today and line.kind is LineKind.CHARGE and line.moved_from is None
     ]
     yield from _reverse(state, posted, ReversalReason.CHECK_OUT_UNDONE, line_numbers(state))
 
