@@ -5,10 +5,13 @@ twice, late, and in any order. Amounts are minor units of the hotel's currency, 
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.text import UNPADDED
+from msgspec import Meta
 
 PaymentOutcome = Literal[
     "requires_action", "authorised", "captured", "failed", "voided", "refunded", "refused",
@@ -85,12 +88,15 @@ class Chargeback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str = ""
 
 
+NextActionText = Annotated[str, Meta(max_length=limits.next_action_characters_max, pattern=UNPADDED)]
+
+
 class NextAction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What the guest has to do before the payment can go on (3-D Secure): open `url`, or let the provider's library use
     the `client_secret`, which allows no more than to go on with this payment."""
 
-    url: str = ""
-    client_secret: str = ""
+    url: NextActionText = ""
+    client_secret: NextActionText = ""
 
 
 class HoldPaymentStatus(StrEnum):

@@ -131,6 +131,7 @@ line_number_max = 1_000_000_000
 payments_per_folio_max = 200
 refunds_per_payment_max = 100
 payment_operations_max = 200
+next_action_characters_max = 2_048
 charge_quantity_max = 1_000
 charge_minor_units_max = 100_000_000_000
 taxes_per_hotel_max = 20

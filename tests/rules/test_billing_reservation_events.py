@@ -12,13 +12,14 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.storage.audit.billing import BillingAuditor
-from support.billing_fixture import CITY, VAT, LedgerFixture
+from support.billing_fixture import CITY, VAT, LedgerFixture, eur
 from support.notifications_fixture import DAY, HOUR
 from support.partition_fixture import HOTEL, TODAY, night, price_lines
 
@@ -360,3 +361,14 @@ def test_a_ledger_follows_its_hotel_again_from_where_the_timeline_begins(ledger:
     assert [each.name for each in ledger.apply_hotel_event(msgspec.structs.replace(first, event=other))] == [
         "folio.opened"
     ]
+
+
+def test_an_undone_check_out_takes_back_the_parts_of_a_night_that_was_split(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking, DepartureReason.DAY_USE))
+    line = ledger.bill(booking).folios[0].lines[0]
+    ledger.execute(billing_commands.SplitCharge(HOTEL, booking, line.id, eur(100)))
+    ledger.execute_on_hotel(commands.UndoCheckOut(HOTEL, booking))
+    assert ledger.bill(booking).balance == 0
+    ledger.roll_business_date()
+    assert ledger.bill(booking).balance == 10_000

@@ -238,7 +238,9 @@ class FrontDesk:
         self.send("POST", f"{ann}/folio/actions/transfer", {"lines": number[2:], "to_folio": 2})
         self.act(carl, "check-in")
         self.send("POST", f"{SEASIDE}/night-audit", {})
-        self.send("POST", f"{ann}/folio/payments", {"method": "cash", "amount": euros("100.00")})
+        self.send(
+            "POST", f"{ann}/folio/payments", {"method": "cash", "amount": euros("100.00"), "allow_overpayment": True}
+        )
         self.send("POST", f"{SEASIDE}/night-audit", {})
         self._pay(ann)
         self.act(carl, "check-out")
@@ -263,10 +265,11 @@ class FrontDesk:
         for fields, action in (({}, "refund"), ({"capture": False}, "void"), ({"capture": False}, "capture")):
             paid = self._start_payment(booking, fields, "captured" if not fields else "authorised")
             self.send("POST", f"{SEASIDE}/payments/{paid}/actions/{action}", {})
+            wait_for_provider(urlsplit(self.url).port or 0, f"{SEASIDE}/payments/{paid}")
         self._start_payment(booking, {"token": "decline"}, "failed")
 
     def _start_payment(self, booking: str, fields: dict[str, Any], status: str) -> str:
-        body = {"method": "simulated", "amount": euros("40.00"), "token": "good", **fields}
+        body = {"method": "simulated", "amount": euros("40.00"), "token": "good", "allow_overpayment": True, **fields}
         paid: str = self.send("POST", f"{booking}/folio/payments", body)["id"]
         port = urlsplit(self.url).port or 0
         wait_until(lambda: send(port, "GET", f"{SEASIDE}/payments/{paid}").json["status"] == status, SECONDS_MAX)
@@ -278,6 +281,13 @@ class FrontDesk:
         self.book(SEASIDE, "Rui Last", 6, 1)
         self.act(self._bookings["Noa Pinned"], "unpin")
         self.rest()
+
+
+def wait_for_provider(port: int, payment: str) -> None:
+    """Wait until the provider has answered all operations of a payment."""
+    wait_until(
+        lambda: all(one["status"] != "pending" for one in send(port, "GET", payment).json["operations"]), SECONDS_MAX
+    )
 
 
 def euros(amount: str) -> dict[str, str]:
