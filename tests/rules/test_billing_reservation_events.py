@@ -360,3 +360,12 @@ def test_a_ledger_follows_its_hotel_again_from_where_the_timeline_begins(ledger:
     assert [each.name for each in ledger.apply_hotel_event(msgspec.structs.replace(first, event=other))] == [
         "folio.opened"
     ]
+
+
+def test_the_auditor_knows_that_a_check_out_was_undone(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.check_out(booking)
+    ledger.execute_on_hotel(commands.UndoCheckOut(HOTEL, booking))
+    auditor = BillingAuditor()
+    auditor.handle(ledger.records)
+    assert auditor.violations == []
