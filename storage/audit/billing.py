@@ -28,7 +28,7 @@ class BillingAuditor:
         self.events = 0
         self.violations: list[str] = []
         self._moved: list[tuple[LedgerRecord, FolioLine]] = []
-        self._left: list[tuple[LedgerRecord, str]] = []
+        self._left: dict[tuple[str, str], LedgerRecord] = {}
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order, up to the last event of a command."""
@@ -37,7 +37,7 @@ class BillingAuditor:
         for books, back in self._moved:
             self._check_moved(books, back)
         self._moved.clear()
-        for books, booking in self._left:
+        for (_, booking), books in self._left.items():
             self._check_left(books, booking)
         self._left.clear()
 
@@ -60,10 +60,11 @@ class BillingAuditor:
             self._quoted(books, event.booking, event.stay)
 
     def stay_changed(self, books: LedgerRecord, event: events.FolioTermsChanged) -> None:
-        """Notes the price of a stay; all its nights are charged when the guest has left."""
+        """Notes the price of a stay; all its nights are charged when the guest has left, and has not come back."""
         self._quoted(books, event.booking, event.stay)
+        self._left.pop((books.hotel, event.booking), None)
         if event.stay.status is BookingStatus.CHECKED_OUT:
-            self._left.append((books, event.booking))
+            self._left[books.hotel, event.booking] = books
 
     def _quoted(self, books: LedgerRecord, booking: str, stay: StayTerms) -> None:
         """Checks that each night's price and its added taxes are its total."""

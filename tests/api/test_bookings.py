@@ -45,7 +45,7 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
     assert booking == made | {
         "hotel": hotel.rpartition("/")[2], "status": "confirmed", "room_type": "DBL", "room": "101", "pinned": False,
         "rooms": [{"room": "101", "first": "2026-06-03", "until": "2026-06-06"}],
-        "arrival": "2026-06-03", "departure": "2026-06-06", "nights": 3, "adults": 1, "children": [7],
+        "arrival": "2026-06-03", "departure": "2026-06-06", "nights": 3, "adults": 1, "children": [7], "exemptions": [],
         "guest": {"id": booking["guest"]["id"], **body["guest"], "address": [], "language": None, "forgotten": False},
         "price": {"total": "300.00", "currency": "EUR", "nights": [
             {"date": str(night(number)), "amount": "100.00", "taxes": [], "total": "100.00"} for number in (2, 3, 4)

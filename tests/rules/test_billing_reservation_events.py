@@ -372,3 +372,12 @@ def test_an_undone_check_out_takes_back_the_parts_of_a_night_that_was_split(ledg
     assert ledger.bill(booking).balance == 0
     ledger.roll_business_date()
     assert ledger.bill(booking).balance == 10_000
+
+
+def test_the_auditor_knows_that_a_check_out_was_undone(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.check_out(booking)
+    ledger.execute_on_hotel(commands.UndoCheckOut(HOTEL, booking))
+    auditor = BillingAuditor()
+    auditor.handle(ledger.records)
+    assert auditor.violations == []
