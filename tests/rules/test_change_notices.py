@@ -131,6 +131,14 @@ def test_the_change_is_told_before_a_reminder_that_is_due_sooner(hotel: Notifica
     assert change.due_at == reminder.due_at
 
 
+def test_the_change_is_told_before_a_reminder_that_is_asked_for_at_once(hotel: NotificationsFixture) -> None:
+    booking = hotel.book()
+    hotel.change(booking, adults=2)
+    hotel.change(booking, reminder_on=night(0))
+    assert hotel.immediate_kinds() == ["confirmation", "change", "reminder"]
+    assert hotel.scheduled == {}
+
+
 def test_without_a_delay_every_change_is_told_at_once() -> None:
     hotel = NotificationsFixture(change_delay_seconds=0)
     booking = hotel.book()

@@ -113,8 +113,10 @@ def _decide(
     waiting, pending = "", None
     if now.email is not None:
         scheduled = scheduled_notice(hotel, now, record)
+        reminds_now = scheduled is None and _asks_for_today(hotel, was, now, record.at)
         if told is not None:
             kind, more = told
+            due_at = 0 if reminds_now else due_at
             if due_at:
                 due_at = due_at if scheduled is None else min(due_at, scheduled.due_at)
                 more |= {"due_at": due_at}
@@ -124,7 +126,7 @@ def _decide(
         if scheduled is not None:
             notices = (*notices, scheduled)
             waiting = scheduled.id
-        elif _asks_for_today(hotel, was, now, record.at):
+        elif reminds_now:
             notices = (*notices, notice(NoticeKind.REMINDER, hotel, now, record.id, record.at))
     if now.waiting != waiting or now.pending is not pending:
         now = msgspec.structs.replace(now, waiting=waiting, pending=pending)
