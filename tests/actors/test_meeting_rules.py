@@ -68,7 +68,7 @@ def test_a_guest_overstays_in_a_room_whose_guest_left_early_today(partition: Par
     audit(partition, 1)
     left = in_house(partition, 1, room="102")
     partition.booking_after(CheckOutGuest(HOTEL, left.id, DepartureReason.EARLY))
-    partition.booking_after(MoveBooking(HOTEL, stays.id, room="102"))
+    partition.booking_after(MoveBooking(HOTEL, stays.id, room="102", accept_not_clean=True))
     assert [len(one.report.overstays.bookings) for one in audit(partition, 2).closed] == [1]
     assert slept(now(partition, stays)) == [("101", 0, 1), ("102", 1, 2)]
 

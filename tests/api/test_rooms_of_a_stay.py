@@ -48,7 +48,7 @@ def test_a_guest_who_moves_back_before_the_night_has_had_one_room(gateway: Gatew
     hotel = gateway.open_hotel({"DBL": 2})
     booking = in_house(gateway, hotel)
     gateway.act(hotel, booking, "move", room="102")
-    back = gateway.act(hotel, booking, "move", room="101").json
+    back = gateway.act(hotel, booking, "move", room="101", accept_not_clean=True).json
     assert (back["room"], back["rooms"]) == ("101", [nights("101", 0, 3)])
 
 
