@@ -13,8 +13,8 @@ RUN ?=
 LIST ?=
 WORKERS ?= 4
 TESTS ?=
-RUN_MB := 170
-TEST_MB := 165
+RUN_MB := 205
+TEST_MB := 340
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
 
 # Processes start faster with compiled modules.

@@ -6,6 +6,7 @@ from typing import Protocol
 from aiohttp import web
 from innkeeper.http.api import asyncapi, openapi
 from innkeeper.http.api.billing import PROVIDERS
+from innkeeper.http.api.documents import DOCUMENTS
 from innkeeper.http.api.parsing import READ_ARRIVING
 from innkeeper.http.api.reservations import (
     ASYNCAPI,
@@ -22,6 +23,7 @@ from innkeeper.http.api.reservations import (
 from innkeeper.http.api.routing import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.arriving_bodies import ArrivingBodies
+from innkeeper.http.documents.renderer import DocumentRenderer
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
@@ -90,6 +92,7 @@ def make_app(
     app[SILENT_PARTS] = ports.silent
     app[SIMULATED_CLOCKS] = simulated_clocks
     app[PROVIDERS] = frozenset(providers)
+    app[DOCUMENTS] = DocumentRenderer()
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document(ports.installation)
     app[STREAM] = stream

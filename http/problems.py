@@ -8,7 +8,12 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
-from innkeeper.protocol.billing.refusals import GuestOwes, SellerIncomplete
+from innkeeper.protocol.billing.refusals import (
+    DocumentIncomplete,
+    FormatUnavailable,
+    GuestOwes,
+    SellerIncomplete,
+)
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
@@ -66,6 +71,8 @@ STATUS: dict[type[Refusal], int] = {
     GuestHasStays: 409,
     GuestOwes: 409,
     SellerIncomplete: 409,
+    FormatUnavailable: 406,
+    DocumentIncomplete: 409,
     refusals.GuestErased: 410,
     refusals.StaleVersion: 412,
     refusals.IdempotencyKeyReused: 422,
@@ -143,6 +150,12 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     SellerIncomplete: lambda refusal: (
         "no document can be issued: the seller in the hotel's billing terms lacks " + ", ".join(refusal.lacking)
     ),
+    FormatUnavailable: lambda refusal: (
+        f"{refusal.reason}; "
+        + (f"install {refusal.extra}, or request" if refusal.extra else "request")
+        + " another format"
+    ),
+    DocumentIncomplete: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.GuestErased: lambda _: (
         "the reply that was given under this idempotency key had details of a guest who is forgotten; what was done"
         " stays done"

@@ -116,7 +116,10 @@ LIBRARIES = {
     "delivery": {
         "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",
     },
-    "http": {"aiohttp", "click", "font_source_sans_pro", "fpdf", "jinja2", "msgspec", "prometheus_client", "tqdm"},
+    "http": {
+        "aiohttp", "babel", "click", "facturx", "jinja2", "msgspec", "prometheus_client", "pypdf", "tqdm", "typst",
+        "uharfbuzz",
+    },
 }  # fmt: skip
 STANDARD = set(__import__("sys").stdlib_module_names)
 IMPURE = {"asyncio", "socket", "sqlite3", "threading", "random", "os", "secrets", "uuid", "logging", "pathlib"}

@@ -1,15 +1,12 @@
 """The handlers of the routes of invoices and credit notes."""
 
-import asyncio
-from typing import Literal
-
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import invoice_resources as resources
 from innkeeper.http.api.billing import FolioNumber, RequestBody, ask_billing
+from innkeeper.http.api.documents import DocumentForm, document_response
 from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
-from innkeeper.http.documents.invoices import HTML_HEADERS, html_document
 from innkeeper.protocol.billing import commands, queries
 from innkeeper.protocol.billing.replies import InvoiceReply, InvoicesReply
 from innkeeper.protocol.billing.terms import PartyRequest
@@ -50,7 +47,7 @@ class ReissueRequest(RequestBody, frozen=True):
 class DocumentFormat(RequestBody, frozen=True):
     """The format of a document."""
 
-    format: Literal["json", "html", "pdf"] = "json"
+    format: DocumentForm = "json"
 
 
 _invoice = msgspec.json.Decoder(InvoiceRequest)
@@ -131,13 +128,6 @@ async def show_invoice(request: web.Request) -> web.Response:
     reply, _ = await ask_billing(
         request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply
     )
-    if format_ == "html":
-        text = await asyncio.to_thread(html_document, reply.shown)
-        return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
-    if format_ == "pdf":
-        name = f'inline; filename="{reply.invoice.number.replace("/", "-")}.pdf"'
-        from innkeeper.http.documents.pdf import pdf_document
-
-        body = await asyncio.to_thread(pdf_document, reply.shown)
-        return web.Response(body=body, content_type="application/pdf", headers={"Content-Disposition": name})
+    if format_ != "json":
+        return await document_response(request, reply.shown, format_)
     return json_response(resources.invoice(reply.shown), headers={"ETag": f'"{reply.invoice.version}"'})

@@ -74,7 +74,8 @@ def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
 
 def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     media, schema = ("application/json", schemas[each.answer]) if _is_type(each.answer) else (each.answer, {})
-    answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
+    formats = {media: {"schema": schema}, **{other: {"schema": {}} for other in each.media}}
+    answer: Schema = {"description": each.summary, "content": formats}
     if each.answer in _VERSIONED:
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version."}}
     problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}

@@ -26,6 +26,7 @@ from innkeeper.http.api.billing_resources import (
     PaymentResource,
     TrialBalanceResource,
 )
+from innkeeper.http.api.documents import MEDIA
 from innkeeper.http.api.invoice_resources import InvoiceResource
 from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
@@ -84,8 +85,9 @@ from innkeeper.protocol.reservations.requests import (
 
 class Operation(NamedTuple):
     """One method of one path. `query`, `body` and `answer` are the types of the query string, the request body and the
-    response; an `answer` that is text is the media type of a response that is not JSON of a type. All methods but GET
-    take an `Idempotency-Key`, except where `repeatable` says what makes a repetition harmless without one."""
+    response; an `answer` that is text is the media type of a response that is not JSON of a type. `media` are the types
+    of its other formats. All methods but GET take an `Idempotency-Key`, except where `repeatable` says what makes a
+    repetition harmless without one."""
 
     method: str
     path: str
@@ -96,6 +98,7 @@ class Operation(NamedTuple):
     query: Any = None
     body: Any = None
     repeatable: str = ""
+    media: tuple[str, ...] = ()
 
     @property
     def takes_key(self) -> bool:
@@ -288,8 +291,8 @@ OPERATIONS = (
         ListPage[InvoiceResource], query=PageQuery,
     ),
     Operation(
-        "GET", _INVOICE, invoices.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
-        query=invoices.DocumentFormat,
+        "GET", _INVOICE, invoices.show_invoice, "Show an invoice or credit note as data or as a document",
+        InvoiceResource, query=invoices.DocumentFormat, media=MEDIA,
     ),
     Operation(
         "POST", _INVOICE + "/actions/credit", invoices.issue_credit_note, "Credit an invoice, or lines of it",

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.refusals import FieldError, Refusal
 
 
 class GuestOwes(Refusal, frozen=True):
@@ -18,3 +18,20 @@ class SellerIncomplete(Refusal, frozen=True):
 
     code: ClassVar[str] = "seller_incomplete"
     lacking: tuple[str, ...]
+
+
+class FormatUnavailable(Refusal, frozen=True):
+    """This installation cannot give a document in this format. `extra` is the extra to install for it, empty where
+    there is none; the document is there in other formats."""
+
+    code: ClassVar[str] = "format_unavailable"
+    format: str
+    reason: str
+    extra: str = ""
+
+
+class DocumentIncomplete(Refusal, frozen=True):
+    """The document was issued without what this format demands; `errors` names it."""
+
+    code: ClassVar[str] = "document_incomplete"
+    errors: tuple[FieldError, ...]

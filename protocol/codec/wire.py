@@ -14,7 +14,12 @@ import msgspec
 from innkeeper.protocol.billing.commands import BILLING_COMMANDS, ApplyReservationEvent
 from innkeeper.protocol.billing.events import BILLING_EVENTS
 from innkeeper.protocol.billing.queries import BILLING_QUERIES
-from innkeeper.protocol.billing.refusals import GuestOwes, SellerIncomplete
+from innkeeper.protocol.billing.refusals import (
+    DocumentIncomplete,
+    FormatUnavailable,
+    GuestOwes,
+    SellerIncomplete,
+)
 from innkeeper.protocol.billing.replies import BILLING_REPLIES
 from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
 from innkeeper.protocol.messages import refusals
@@ -57,7 +62,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
     refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
-    SellerIncomplete,
+    SellerIncomplete, FormatUnavailable, DocumentIncomplete,
     RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, OverstaysOpen,
     refusals.Unavailable,
     RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,

@@ -135,6 +135,7 @@ percent_characters_max = 12
 deposits_per_hotel_max = 10
 address_lines_max = 6
 document_prefix_characters_max = 24
+documents_waiting_max = 64
 payment_days_max = 365
 charged_days_after_max = 366
 postal_code_characters_max = 16
