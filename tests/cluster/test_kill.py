@@ -50,6 +50,8 @@ LETTERS = {
     "innkeeper.booking.held.v1": "hold",
     "innkeeper.booking.confirmed.v1": "confirmation",
     "innkeeper.booking.cancelled.v1": "cancellation",
+    "innkeeper.booking.hold_released.v1": "hold_released",
+    "innkeeper.booking.hold_expired.v1": "hold_expired",
 }
 
 
