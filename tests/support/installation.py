@@ -49,9 +49,9 @@ class Installation:
         text = (self.data / f"{part}.lock").read_text()
         return int(text) if text else None
 
-    def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the process of a part, or end it with another signal."""
-        os.kill(self.pid(part), number)
+    def kill(self, part: str) -> None:
+        """Kill the process of a part."""
+        os.kill(self.pid(part), signal.SIGKILL)
 
     def kill_supervisor(self) -> None:
         """Kill the process that started all others."""
