@@ -85,7 +85,7 @@ events: $(VENV)/ready-to-test  ## Write docs/events.md, the page of all events, 
 simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
-kill: $(VENV)/ready-to-test  ## Kill and stop the processes under load, repeatedly: make kill ROUNDS=100
+kill: $(VENV)/ready-to-test  ## Kill the processes under load (and stop the server) repeatedly: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
 
 power: $(VENV)/ready-to-test  ## Lose the power of a server under load, again and again: make power CUTS=200
