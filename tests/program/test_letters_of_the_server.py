@@ -72,7 +72,7 @@ def to(mail: RecordingSmtpServer, address: str) -> list[str]:
 
 def test_an_address_that_refuses_letters_is_marked_and_the_hotel_is_told(tmp_path: Path) -> None:
     with server_and_mail(tmp_path / "data") as (server, mail):
-        server.ask("PUT", f"{HOTEL}/notifications", {"email": DESK})
+        server.ask("PUT", f"{HOTEL}/notifications", {"email": DESK, "change_delay_seconds": 0})
         mail.replies_to["ann@example.com"] = [NO_SUCH_USER] * 9
         mail.text_replies_to["eve@example.com"] = ["552 5.2.2 mailbox full"]
         ann, eve, bo = (server.book(f"{name}@example.com", place) for place, name in enumerate(("ann", "eve", "bo")))
