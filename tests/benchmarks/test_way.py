@@ -7,7 +7,7 @@ import sys
 import pytest
 from support.paths import ROOT
 
-# Files, functions and calls: 29, 91 and 123; 68, 251 and 1,207, as each subscriber wakes up for a booking that comes alone.
+# Files, functions and calls: 29, 91 and 123; 68, 251 and 1,207, as a booking that comes alone wakes each subscriber.
 # On a busy machine timers and cut batches add some.
 LIMITS = {"until the response": (29, 91, 130), "until rest": (71, 262, 1_270)}
 _LINE = re.compile(r"^(.*): (\d+) files, (\d+) functions, (\d+) calls$", re.MULTILINE)
