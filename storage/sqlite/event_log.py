@@ -8,7 +8,7 @@ from pathlib import Path
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
-from innkeeper.storage.sqlite.event_rows import GENESIS, read_rows, record_of, rows_of
+from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, GENESIS, read_rows, record_of, rows_of, unreadable
 from innkeeper.storage.sqlite.guests import find_guests
 from innkeeper.storage.sqlite.schema import closed_on_failure, never_wait
 from innkeeper.storage.sqlite.timelines import Timelines
@@ -58,7 +58,9 @@ class SqliteEventLog:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Opens a read-only connection to a journal's file."""
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-    )
+    """Opens a read-only connection to a journal's file. Raises JournalError."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    except FILE_ERRORS as error:
+        raise unreadable(path, error) from error

@@ -19,7 +19,7 @@ from innkeeper.protocol.ports.journal import (
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.journal import SqliteJournal, link
 from innkeeper.storage.sqlite.schema import MIGRATIONS, migrate
-from support.journal_records import recorded, write_and_sync
+from support.journal_records import naming, recorded, stored_guest, write_and_sync
 
 
 @pytest.fixture
@@ -272,3 +272,17 @@ def test_a_fenced_writer_that_closes_does_not_checkpoint(tmp_path: Path) -> None
         fenced.close()
         assert log.stat().st_size == size
     assert not log.exists()
+
+
+@pytest.mark.parametrize("check", [lambda journal: journal.check(0, 1), lambda journal: journal.check_guests(9)])
+def test_a_check_that_cannot_open_the_file_finds_no_damage(
+    tmp_path: Path, check: Callable[[SqliteJournal], object]
+) -> None:
+    path, one = tmp_path / "journal.db", stored_guest(1)
+    with closing(SqliteJournal(path)) as journal:
+        write_and_sync(journal, naming(1, one.guest), guests=(one,))
+        path.rename(tmp_path / "elsewhere.db")
+        with pytest.raises(JournalError) as raised:
+            check(journal)
+        (tmp_path / "elsewhere.db").rename(path)
+    assert not isinstance(raised.value, JournalDamaged)
