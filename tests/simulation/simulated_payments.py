@@ -3,6 +3,7 @@
 At the end a hold that was paid is confirmed, or the money has gone back, as far as the provider agreed.
 """
 
+from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ class SimulatedPayments(SimulatedBilling):
             step()
         except Stalled:
             return
-        except Crash:
+        except (Crash, CancelledError):  # the latter where billing crashes while it is asked
             self.restart()
 
     def _step_of_saga(self) -> bool:
