@@ -1,15 +1,16 @@
 """Turns events into notices in the outbox, and answers messages about the terms of notification."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle
+from innkeeper.protocol.billing.events import PaymentMoved
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
@@ -51,9 +52,10 @@ class NotificationsEventHandler:
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `EventHandler`."""
-        names = {_booking(record.event) for _, record in entries} - {""}
+        records = [*_records(entries)]
+        names = {_booking(record.event) for record in records} - {""}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
-        bodies = self._outbox.hotels({record.hotel for _, record in entries}).items()
+        bodies = self._outbox.hotels({record.hotel for record in records}).items()
         hotels = {name: _unpack_hotel(body) for name, body in bodies}
         changed_hotels: dict[str, bytes] = {}
         changed_bookings: dict[str, KnownBooking] = {}
@@ -61,7 +63,7 @@ class NotificationsEventHandler:
         notices: dict[str, Notice] = {}
         withdrawn: list[str] = []
         at, replaced_until = self._clock(), _NEVER
-        for _, record in entries:
+        for record in records:
             name = _booking(record.event)
             hotel, booking = hotels.get(record.hotel), bookings.get(name)
             pending = None if booking is None else booking.pending
@@ -144,6 +146,15 @@ class NotificationsEventHandler:
         if body is None:
             raise Refused(NotFound("hotel", hotel))
         return _unpack_hotel(body)
+
+
+def _records(entries: Sequence[LogEntry]) -> Iterator[RecordedEvent]:
+    """The events; of a payment that was moved, also as the folio sees it to which it was moved."""
+    for _, record in entries:
+        yield record
+        if isinstance(record.event, PaymentMoved):
+            arrived = msgspec.structs.replace(record.event, booking=record.event.to.booking, line=record.event.moved)
+            yield msgspec.structs.replace(record, event=arrived)
 
 
 def _booking(event: Event) -> str:

@@ -16,7 +16,8 @@ from innkeeper.protocol.values.text import Language, Name
 
 
 class InvoiceRequest(RequestBody, frozen=True):
-    """The folio to invoice, the buyer where it is not the folio's, and the language where it is not the hotel's."""
+    """The folio to invoice, the buyer where it is not the folio's, and the language where it is neither the guest's nor
+    the hotel's."""
 
     folio: FolioNumber = 1
     buyer: PartyRequest | None = None

@@ -203,7 +203,7 @@ class MovePayment(PaymentCommand, frozen=True):
 
 class IssueInvoice(BillCommand, frozen=True):
     """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer, `language`
-    only where it is not the hotel's."""
+    only where it is not the guest's or the hotel's."""
 
     name: ClassVar[str] = "invoice.issue"
     folio: int = 1

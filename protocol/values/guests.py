@@ -20,7 +20,8 @@ GuestKey = tuple[str, int]
 
 
 class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The personal data of a guest. `language` (BCP 47) is that of letters; None is the hotel's."""
+    """The personal data of a guest. `language` (BCP 47) is that of letters and invoices; None is the
+    hotel's."""
 
     name: str
     email: str | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway import SELLER, Gateway, assert_problem
+from support.gateway import SELLER, Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
 from support.invoiced_stay import CITY, FOOD, GLOBEX, VAT, Stay, euros, issued
 from support.partition_fixture import night
@@ -307,3 +307,16 @@ def test_numbers_begin_anew_each_year(gateway: Gateway) -> None:
 
 def new_year_stay() -> dict[str, Any]:
     return {"room_type": "DBL", "arrival": "2027-01-02", "departure": "2027-01-03", "guest": {"name": "Ann"}}
+
+
+@pytest.mark.parametrize(("of_guest", "asked", "shown"), [("de", None, "de"), (None, None, "pt"), ("de", "en", "en")])
+def test_an_invoice_is_in_the_language_of_the_guest_or_else_of_the_hotel(
+    gateway: Gateway, of_guest: str | None, asked: str | None, shown: str
+) -> None:
+    hotel = gateway.open_hotel()
+    gateway.set_billing(hotel, language="pt")
+    booking = booking_path(hotel, gateway.book(hotel, guest={"name": "Ann", "language": of_guest}))
+    amount = {"amount": "5.00", "currency": "EUR"}
+    gateway.post(f"{booking}/folio/charges", {"charge": "minibar", "text": "Water", "amount": amount})
+    invoice = gateway.post(f"{booking}/invoices", {} if asked is None else {"language": asked})
+    assert (invoice.status, invoice.json["language"]) == (201, shown)

@@ -113,6 +113,29 @@ def test_the_confirmation_says_the_price_of_the_booking_with_taxes_and_deposits(
     assert "June 1, 2026" not in changed
 
 
+def letters_about_changes(mail: MailFolder) -> dict[str, str]:
+    """Their texts, by the guest's name."""
+    return {letter["to"].addresses[0].display_name: text(letter) for letter in mail.letters("change")}
+
+
+def test_letters_count_what_was_returned_or_moved_as_not_paid(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel(deposits=[{"percent": 50}])
+    assert gateway.send("PUT", f"{hotel}/notifications", {"change_delay_seconds": 0}).status == 200
+    ann, bea = gateway.book(hotel, 20, 1, guest=ANN), gateway.book(hotel, 20, 1, guest=BEA)
+    payments = [
+        gateway.post(f"{booking_path(hotel, ann)}/folio/payments", {"method": "transfer", "amount": euros("20.00")})
+        for _ in range(2)
+    ]
+    returned, moved = (payment.headers["location"] for payment in payments)
+    assert gateway.post(f"{returned}/actions/return", {}).status == 200
+    assert gateway.post(f"{moved}/actions/move", {"to_folio": 1, "to_booking": bea["id"]}).status == 200
+    wait_until(lambda: not any(one["lag"] for one in gateway.get("/v1/subscribers").json["data"]), SECONDS_MAX)
+    for booking, due in ((ann, "€50.00, due by"), (bea, "€30.00, due by")):
+        gateway.send("PATCH", booking_path(hotel, booking), {"adults": 2})
+        wait_until(lambda to=booking["guest"]["name"]: to in letters_about_changes(mail), SECONDS_MAX)
+        assert due in letters_about_changes(mail)[booking["guest"]["name"]]
+
+
 def test_quick_changes_are_one_letter_and_none_where_they_end_as_they_began(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
     ann, bea = gateway.book(hotel, 20, 2, guest=ANN), gateway.book(hotel, 20, 2, guest=BEA)

@@ -67,7 +67,7 @@ def fields_of(state: LedgerState, bill: Bill, new: NewDocument, before: int = 0)
         "total": total,
         "stay": _stay(bill, new.buyer),
         "due_on": ledger.business_date + timedelta(days=terms.payment_days),
-        "language": new.language or terms.language,
+        "language": new.language or _language_of(new.folio) or terms.language,
         "paid": paid,
         "payments": payments,
         "bank": terms.bank,
@@ -167,6 +167,11 @@ def _stay(bill: Bill, buyer: Party) -> DocumentStay:
         departure=stay.departure,
         rooms=tuple(dict.fromkeys(segment.room for segment in stay.rooms if segment.room is not None)),
     )
+
+
+def _language_of(folio: Folio) -> str | None:
+    """The language of the guest for whom the folio is, where it is known."""
+    return None if folio.buyer.details is None else folio.buyer.details.language
 
 
 def buyer_of(folio: Folio) -> Party:

@@ -59,7 +59,7 @@ def charge_line(number: int, day: date, priced: PricedCharge, taxes: tuple[Tax, 
 
 
 def fee_line(number: int, day: date, text: str, total: int, taxes: tuple[TaxAmount, ...]) -> FolioLine:
-    """The line that charges a fee of which the guest was told the total."""
+    """The line that charges a fee with the total that was quoted."""
     return FolioLine(
         id=number,
         kind=LineKind.CHARGE,

@@ -107,7 +107,8 @@ def _guest_changed(state: LedgerState, bill: Bill, event: events.StayEvent | eve
 
 def _buyer(guest: Guest) -> Guest:
     """The guest as a buyer, whose version is not made yet; without details where the guest is forgotten by now."""
-    details = guest.details and GuestDetails(guest.details.name, address=guest.details.address)
+    known = guest.details
+    details = known and GuestDetails(known.name, address=known.address, language=known.language)
     return Guest(guest.id, 0, b"", details)
 
 

@@ -9,7 +9,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 
 
 class PendingChange(msgspec.Struct, frozen=True, gc=False):
-    """A notice about changes that waits for further ones: its id, what was told of the stay before it, when it is due
+    """A notice about changes that waits for further ones: its id, the stay as the guest knows it, when it is due
     (microseconds since 1970 UTC), and the number of its event in the hotel."""
 
     notice: str

@@ -21,13 +21,20 @@ from innkeeper.actors.notifications.rules.scheduling import (
     NoticeDecision,
     notice,
     notify,
-    tell_change,
-    told_now,
+    notify_of_change,
+    sent_now,
 )
 from innkeeper.actors.notifications.rules.stays import stay_facts, with_price
 from innkeeper.actors.notifications.rules.waitlist import left, waits
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
+from innkeeper.protocol.billing.events import (
+    PaymentChargebackClosed,
+    PaymentChargedBack,
+    PaymentMoved,
+    PaymentRecorded,
+    PaymentRefunded,
+    PaymentReturned,
+)
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
@@ -105,7 +112,7 @@ def _modified(
         return notify(hotel, None, _known(hotel, None, event), record)
     now = _known(hotel, was, event, was.held_at, was.expires_at, was.from_waitlist)
     if now.stay != was.stay:
-        return tell_change(hotel, was, now, record)
+        return notify_of_change(hotel, was, now, record)
     if now.email == was.email:
         return NoticeDecision(hotel, was) if now.language == was.language else notify(hotel, was, now, record)
     return notify(hotel, was, now, record, NOTICE_OF_STATUS.get(now.status))
@@ -223,10 +230,22 @@ def _money_moved(
     now = msgspec.structs.replace(was, paid=was.paid - event.line.amount)
     if now.email is None:
         return NoticeDecision(hotel, now)
-    now, earlier, withdrawn = told_now(hotel, was, now, record)
+    now, earlier, withdrawn = sent_now(hotel, was, now, record)
     return NoticeDecision(
         hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=amount)), withdrawn
     )
+
+
+def _payment_taken(
+    hotel: KnownHotel | None,
+    was: KnownBooking | None,
+    _: RecordedEvent,
+    event: PaymentChargedBack | PaymentChargebackClosed | PaymentReturned | PaymentMoved,
+) -> NoticeDecision:
+    """A payment was taken back, given back, or moved to or from another booking: later letters count what is paid."""
+    if was is None or event.line is None:
+        return NoticeDecision(hotel, was)
+    return NoticeDecision(hotel, msgspec.structs.replace(was, paid=was.paid - event.line.amount))
 
 
 _StayEnd = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
@@ -286,6 +305,10 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.WaitlistLeft: left,
         PaymentRecorded: _paid,
         PaymentRefunded: _refunded,
+        PaymentChargedBack: _payment_taken,
+        PaymentChargebackClosed: _payment_taken,
+        PaymentReturned: _payment_taken,
+        PaymentMoved: _payment_taken,
     },
     ignores=(
         events.RoomUnassigned, events.RoomAssigned,
@@ -300,9 +323,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentActionRequired, billing_events.PaymentOperationRequested,
-        billing_events.PaymentOperationRefused, billing_events.PaymentChargedBack,
-        billing_events.PaymentChargebackClosed, billing_events.PaymentReturned, billing_events.PaymentNewsKept,
-        billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentMoved,
+        billing_events.PaymentOperationRefused, billing_events.PaymentNewsKept,
+        billing_events.PaymentFailed, billing_events.PaymentVoided,
         billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.DepositInvoiceIssued,
         billing_events.CreditNoteIssued,
     ),

@@ -56,7 +56,7 @@ def notify(
     return _decide(hotel, was, now, record, None if kind is None else (kind, more), 0)
 
 
-def tell_change(hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record: RecordedEvent) -> NoticeDecision:
+def notify_of_change(hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record: RecordedEvent) -> NoticeDecision:
     """Sends a notice about the change of a stay when it has waited for further changes, counted from the first one;
     none where the stay ends as it began. It is sent sooner where the hold would be over, or the reminder come first."""
     pending = _open_change(was, record.at)
@@ -71,7 +71,7 @@ def tell_change(hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record:
     return _decide(hotel, was, now, record, (NoticeKind.CHANGE, {"before": before}), due_at)
 
 
-def told_now(
+def sent_now(
     hotel: KnownHotel, was: KnownBooking, now: KnownBooking, record: RecordedEvent
 ) -> tuple[KnownBooking, tuple[Notice, ...], tuple[str, ...]]:
     """The booking without a notice about changes that waits; that notice, to be sent at once in front of another one;
@@ -80,8 +80,8 @@ def told_now(
     if pending is None or now.email is None:
         return now, (), ()
     more = {"sequence": pending.sequence, "before": pending.before}
-    told = notice(NoticeKind.CHANGE, hotel, now, record.id, record.at, **more)
-    return msgspec.structs.replace(now, pending=None), (told,), (pending.notice,)
+    sent = notice(NoticeKind.CHANGE, hotel, now, record.id, record.at, **more)
+    return msgspec.structs.replace(now, pending=None), (sent,), (pending.notice,)
 
 
 NOTICE_OF_STATUS: dict[BookingStatus | None, NoticeKind] = {
@@ -101,7 +101,7 @@ def _decide(
     was: KnownBooking | None,
     now: KnownBooking,
     record: RecordedEvent,
-    told: tuple[NoticeKind, dict[str, Any]] | None,
+    wanted: tuple[NoticeKind, dict[str, Any]] | None,
     due_at: int,
 ) -> NoticeDecision:
     """Sends a notice of this kind, with these fields, when it is due: 0 is at once."""
@@ -114,8 +114,8 @@ def _decide(
     if now.email is not None:
         scheduled = scheduled_notice(hotel, now, record)
         reminds_now = scheduled is None and _asks_for_today(hotel, was, now, record.at)
-        if told is not None:
-            kind, more = told
+        if wanted is not None:
+            kind, more = wanted
             due_at = 0 if reminds_now else due_at
             if due_at:
                 due_at = due_at if scheduled is None else min(due_at, scheduled.due_at)

@@ -19,7 +19,7 @@ def waits(
     record: RecordedEvent,
     event: events.WaitlistJoined | events.WaitlistChanged,
 ) -> NoticeDecision:
-    """A guest has a place on the waitlist. One who waits for another stay, or has another address, is told again."""
+    """A guest has a place on the waitlist. There is another letter for another stay, and to another address."""
     details = event.guest.details
     now = KnownBooking(
         id=event.entry,
