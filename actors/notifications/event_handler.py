@@ -1,16 +1,15 @@
 """Turns events into notices in the outbox, and answers messages about the terms of notification."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, writing_on
-from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle
-from innkeeper.protocol.billing.events import PaymentMoved
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle, of_each_booking
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
@@ -52,7 +51,7 @@ class NotificationsEventHandler:
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `EventHandler`."""
-        records = [*_records(entries)]
+        records = [each for _, record in entries for each in of_each_booking(record)]
         names = {_booking(record.event) for record in records} - {""}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
         bodies = self._outbox.hotels({record.hotel for record in records}).items()
@@ -146,15 +145,6 @@ class NotificationsEventHandler:
         if body is None:
             raise Refused(NotFound("hotel", hotel))
         return _unpack_hotel(body)
-
-
-def _records(entries: Sequence[LogEntry]) -> Iterator[RecordedEvent]:
-    """The events; of a payment that was moved, also as the folio sees it to which it was moved."""
-    for _, record in entries:
-        yield record
-        if isinstance(record.event, PaymentMoved):
-            arrived = msgspec.structs.replace(record.event, booking=record.event.to.booking, line=record.event.moved)
-            yield msgspec.structs.replace(record, event=arrived)
 
 
 def _booking(event: Event) -> str:

@@ -47,6 +47,15 @@ _OF_A_BOOKING = (events.BookingEvent, events.WaitlistJoined, events.WaitlistChan
 _WITH_ALL_TERMS = (events.StayEvent, events.WaitlistJoined, events.WaitlistChanged)
 
 
+def of_each_booking(record: RecordedEvent) -> tuple[RecordedEvent, ...]:
+    """The event; of a payment that was moved, also as the booking sees it to which it was moved."""
+    event = record.event
+    if not isinstance(event, PaymentMoved):
+        return (record,)
+    arrived = msgspec.structs.replace(event, booking=event.to.booking, line=event.moved)
+    return record, msgspec.structs.replace(record, event=arrived)
+
+
 class UnknownGuest(Exception):
     """A payment is for a booking whose guest is not known."""
 
