@@ -43,7 +43,7 @@ class SimulatedProvider:
     refuse that operation later, with `expire` the authorisation has expired by then. To each request of one with
     `away-3` it refuses to answer for 3 seconds, with `hang-3` it is silent for so long; with `lost` the first answer is
     lost. Any other succeeds at once. It carries out each request once, however often it is asked. Its state is not
-    stored: after a restart it trusts what it is told of a payment that it once had."""
+    stored: after a restart it trusts what a request says of a payment that it once had."""
 
     def __init__(self, name: str, secret: str, notify: ReceiveNotification, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)

@@ -2,7 +2,7 @@
 
 A payment is a payment intent, which is created first and confirmed then, so that a request whose answer was lost finds
 what it made. Requests carry idempotency keys; as Stripe forgets those after a day, a capture, void or refund looks
-first whether it has happened. What belongs to this installation is told by the metadata of the intent.
+first whether it has happened. What belongs to this installation is known by the metadata of the intent.
 """
 
 import json
@@ -102,12 +102,12 @@ class StripeProvider:
             made = [one for one in refunds if one["metadata"].get("innkeeper_key") == operation.key]
             if made:
                 return self._refund_update(wanted.hotel, wanted.payment, made[0])
-            told = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
+            reported = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
             refund = await self._client.v1.refunds.create_async(
                 {
                     "payment_intent": intent["id"],
                     "amount": stripe_amount(operation.amount, wanted.currency),
-                    "metadata": self._metadata(wanted) | told,
+                    "metadata": self._metadata(wanted) | reported,
                 },
                 {"idempotency_key": operation.key},
             )
@@ -223,18 +223,20 @@ class StripeProvider:
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
         """See `protocol.billing.payments.Provider`. What concerns no payment of this installation reports nothing."""
         event = self._verified(headers, body)
-        kind, told = event["type"], event["data"]["object"]
+        kind, reported = event["type"], event["data"]["object"]
         try:
             if kind.startswith("payment_intent."):
                 return self._of(
-                    told["metadata"], lambda hotel, payment: self._intent_update(hotel, payment, told, event["created"])
+                    reported["metadata"],
+                    lambda hotel, payment: self._intent_update(hotel, payment, reported, event["created"]),
                 )
             if kind.startswith("refund.") or kind == "charge.refund.updated":
-                metadata = await self._metadata_of(told)
-                return self._of(metadata, lambda hotel, payment: self._refund_update(hotel, payment, told))
+                metadata = await self._metadata_of(reported)
+                return self._of(metadata, lambda hotel, payment: self._refund_update(hotel, payment, reported))
             if kind.startswith("charge.dispute."):
                 return self._of(
-                    await self._metadata_of(told), lambda hotel, payment: _dispute_update(hotel, payment, kind, told)
+                    await self._metadata_of(reported),
+                    lambda hotel, payment: _dispute_update(hotel, payment, kind, reported),
                 )
         except StripeError as error:
             _unreachable(error)
@@ -254,12 +256,12 @@ class StripeProvider:
             raise Refused(BadSignature("the timestamp is more than five minutes from now"))
         return event
 
-    async def _metadata_of(self, told: Any) -> Any:
+    async def _metadata_of(self, reported: Any) -> Any:
         """The metadata of the payment intent of a refund or a dispute."""
-        metadata = told.get("metadata") or {}
-        if "innkeeper_payment" in metadata or not told.get("payment_intent"):
+        metadata = reported.get("metadata") or {}
+        if "innkeeper_payment" in metadata or not reported.get("payment_intent"):
             return metadata
-        intent = await self._client.v1.payment_intents.retrieve_async(told["payment_intent"])
+        intent = await self._client.v1.payment_intents.retrieve_async(reported["payment_intent"])
         return intent.to_dict()["metadata"]
 
     def _of(self, metadata: Any, update: Callable[[str, str], PaymentUpdate | None]) -> tuple[PaymentUpdate, ...]:

@@ -196,7 +196,7 @@ def added(amounts: Sequence[TaxAmount]) -> int:
 
 def taxes_within(total: int, due: Sequence[DueTax]) -> tuple[TaxAmount, ...]:
     """The amounts of these rates in a total that includes all of them, also those that are otherwise added: such as a
-    fee for a cancellation, of which the guest was told the total."""
+    fee for a cancellation, whose total was quoted to the guest."""
     shares: list[Fraction] = []
     above = Fraction(1)  # the net price and the added taxes so far, as a multiple of the net price
     for tax, _ in due:
