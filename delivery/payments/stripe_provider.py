@@ -102,12 +102,12 @@ class StripeProvider:
             made = [one for one in refunds if one["metadata"].get("innkeeper_key") == operation.key]
             if made:
                 return self._refund_update(wanted.hotel, wanted.payment, made[0])
-            reported = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
+            own = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
             refund = await self._client.v1.refunds.create_async(
                 {
                     "payment_intent": intent["id"],
                     "amount": stripe_amount(operation.amount, wanted.currency),
-                    "metadata": self._metadata(wanted) | reported,
+                    "metadata": self._metadata(wanted) | own,
                 },
                 {"idempotency_key": operation.key},
             )
@@ -223,20 +223,20 @@ class StripeProvider:
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
         """See `protocol.billing.payments.Provider`. What concerns no payment of this installation reports nothing."""
         event = self._verified(headers, body)
-        kind, reported = event["type"], event["data"]["object"]
+        kind, item = event["type"], event["data"]["object"]
         try:
             if kind.startswith("payment_intent."):
                 return self._of(
-                    reported["metadata"],
-                    lambda hotel, payment: self._intent_update(hotel, payment, reported, event["created"]),
+                    item["metadata"],
+                    lambda hotel, payment: self._intent_update(hotel, payment, item, event["created"]),
                 )
             if kind.startswith("refund.") or kind == "charge.refund.updated":
-                metadata = await self._metadata_of(reported)
-                return self._of(metadata, lambda hotel, payment: self._refund_update(hotel, payment, reported))
+                metadata = await self._metadata_of(item)
+                return self._of(metadata, lambda hotel, payment: self._refund_update(hotel, payment, item))
             if kind.startswith("charge.dispute."):
                 return self._of(
-                    await self._metadata_of(reported),
-                    lambda hotel, payment: _dispute_update(hotel, payment, kind, reported),
+                    await self._metadata_of(item),
+                    lambda hotel, payment: _dispute_update(hotel, payment, kind, item),
                 )
         except StripeError as error:
             _unreachable(error)
@@ -256,12 +256,12 @@ class StripeProvider:
             raise Refused(BadSignature("the timestamp is more than five minutes from now"))
         return event
 
-    async def _metadata_of(self, reported: Any) -> Any:
+    async def _metadata_of(self, item: Any) -> Any:
         """The metadata of the payment intent of a refund or a dispute."""
-        metadata = reported.get("metadata") or {}
-        if "innkeeper_payment" in metadata or not reported.get("payment_intent"):
+        metadata = item.get("metadata") or {}
+        if "innkeeper_payment" in metadata or not item.get("payment_intent"):
             return metadata
-        intent = await self._client.v1.payment_intents.retrieve_async(reported["payment_intent"])
+        intent = await self._client.v1.payment_intents.retrieve_async(item["payment_intent"])
         return intent.to_dict()["metadata"]
 
     def _of(self, metadata: Any, update: Callable[[str, str], PaymentUpdate | None]) -> tuple[PaymentUpdate, ...]:
