@@ -1,7 +1,7 @@
 """Money: integer minor units in the system, in its interfaces a decimal string with the digits of ISO 4217."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
@@ -9,6 +9,7 @@ from innkeeper.protocol.values.limits import rate_minor_units_max
 from innkeeper.protocol.values.text import Amount, CurrencyCode
 from iso4217 import Currency
 
+_REMEMBERED = 4_096  # the same amounts come again and again
 _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?", re.ASCII)
 
 
@@ -48,6 +49,7 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return units
 
 
+@lru_cache(_REMEMBERED)
 def render(minor_units: int, currency: str) -> str:
     """Returns minor units as a decimal string: 12000 EUR → "120.00"."""
     places = digits(currency)
