@@ -8,6 +8,7 @@ ROUNDS ?= 100
 CUTS ?= 200
 SECONDS ?= 60
 FLIPS ?= 1000
+TIMES ?= 10
 SEED ?= 1
 RUN ?=
 LIST ?=
@@ -21,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory thespian away bench way events simulate kill power torture format clean
+.PHONY: help run test check split memory thespian away bench way events simulate machines kill power torture format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -84,6 +85,9 @@ events: $(VENV)/ready-to-test  ## Write docs/events.md, the page of all events, 
 
 simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+
+machines: $(VENV)/ready-to-test  ## Run the state machines of a partition for long: make machines TIMES=10
+	INNKEEPER_EXAMPLES_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(WORKERS) tests/actors -k "TestPartition or TestHouse or TestBusinessDates"
 
 kill: $(VENV)/ready-to-test  ## Kill the processes under load (and stop the server) repeatedly: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from innkeeper.actors.partition.clock import ServerClock
@@ -21,6 +20,7 @@ from innkeeper.protocol.reservations.refusals import ClockInDoubt, DayNotOver
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply, NightAuditReply
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.examples import machine_settings
 from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, PartitionFixture, night, request
 
 HOUR = 3_600_000_000
@@ -174,4 +174,4 @@ class BusinessDateMachine(RuleBasedStateMachine):
 
 
 TestBusinessDates = pytest.mark.slow(BusinessDateMachine.TestCase)
-TestBusinessDates.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBusinessDates.settings = machine_settings(examples=30, steps=30)

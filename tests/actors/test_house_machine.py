@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from innkeeper.protocol.messages import refusals
@@ -13,6 +12,7 @@ from innkeeper.protocol.reservations.queries import ListRooms
 from innkeeper.protocol.reservations.refusals import RoomClosedAlready, RoomExists, RoomNeeded
 from innkeeper.protocol.reservations.replies import RoomsReply
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
+from support.examples import machine_settings
 from support.hotel_model import ROOMS
 from support.partition_fixture import HOTEL, hotel_request, night
 from support.partition_machine import PartitionMachine
@@ -149,4 +149,4 @@ class HouseMachine(PartitionMachine):
 
 
 TestHouse = pytest.mark.slow(HouseMachine.TestCase)
-TestHouse.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestHouse.settings = machine_settings(examples=30, steps=40)

@@ -7,7 +7,6 @@ what must be accepted (P4), what must be refused (P2), and the status of each bo
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.partition.recovery import rebuild
@@ -38,6 +37,7 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.examples import machine_settings
 from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay, stays
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
 
@@ -390,4 +390,4 @@ class PartitionMachine(HotelModel):
 
 
 TestPartition = pytest.mark.slow(PartitionMachine.TestCase)
-TestPartition.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestPartition.settings = machine_settings(examples=30, steps=40)
