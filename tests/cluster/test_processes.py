@@ -9,8 +9,8 @@ import os
 import pickle
 import random
 import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -92,26 +92,47 @@ async def send_until_answered(session: ClientSession, records: ClientRecords, re
                 await asyncio.sleep(0.02)  # that gateway was killed
 
 
+@asynccontextmanager
+async def busy_clients(
+    installation: Installation, records: ClientRecords, chance: random.Random
+) -> AsyncIterator[None]:
+    """Runs all clients at once, and in the end until each has its answer."""
+    done = asyncio.Event()
+    async with ClientSession(installation.url) as session, asyncio.TaskGroup() as clients:
+        number = len(records.requests)
+        for one in range(CLIENTS):
+            own_chance = random.Random(chance.random())
+            clients.create_task(client(session, records, own_chance, f"{number}-{one}", done))
+        yield
+        await asyncio.sleep(0.2)
+        done.set()
+
+
 async def run_clients_while_killing(
     installation: Installation, records: ClientRecords, victims: list[str], chance: random.Random
 ) -> None:
     """Run all clients at once while these processes are killed one after the other."""
-    done = asyncio.Event()
-    async with ClientSession(installation.url) as session:
-        number = len(records.requests)
-        clients = [
-            asyncio.create_task(client(session, records, random.Random(chance.random()), f"{number}-{one}", done))
-            for one in range(CLIENTS)
-        ]
+    async with busy_clients(installation, records, chance):
         for victim in victims:
             await asyncio.sleep(chance.uniform(0.05, 0.3))
             before = installation.pid(victim)
             installation.kill(victim)
             is_restarted = lambda victim=victim, before=before: installation.pid_or_none(victim) not in (None, before)  # noqa: E731
             await asyncio.to_thread(wait_until, is_restarted, BACK_SECONDS_MAX)
-        await asyncio.sleep(0.2)
-        done.set()
-        await asyncio.gather(*clients)
+
+
+async def run_clients_while_ending(
+    installation: Installation, records: ClientRecords, chance: random.Random, *, kill: bool
+) -> None:
+    """Run all clients at once while all processes end, and start again."""
+    async with busy_clients(installation, records, chance):
+        await asyncio.sleep(chance.uniform(0.05, 0.5))
+        if kill:
+            installation.kill_all()
+        else:
+            assert await asyncio.to_thread(installation.stop) == 0
+            assert "Traceback" not in installation.log()
+        await asyncio.to_thread(installation.start_again)
 
 
 async def compare_with_records(installation: Installation, records: ClientRecords) -> None:
@@ -168,6 +189,23 @@ def test_killing_each_process_under_load_loses_no_booking_and_no_event(installat
     for _ in range(ROUNDS):
         asyncio.run(run_clients_while_killing(installation, records, [chance.choice(PARTS)], chance))
     asyncio.run(run_clients_while_killing(installation, records, list(PARTS), chance))
+    assert_nothing_is_lost(installation, records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "stopped"])
+def test_the_end_of_all_processes_under_load_loses_no_booking_and_no_event(
+    installation: Installation, *, kill: bool
+) -> None:
+    chance, records = random.Random(5), ClientRecords()
+    asyncio.run(open_hotels(installation))
+    for _ in range(ROUNDS):
+        asyncio.run(run_clients_while_ending(installation, records, chance, kill=kill))
+    assert_nothing_is_lost(installation, records)
+
+
+def assert_nothing_is_lost(installation: Installation, records: ClientRecords) -> None:
+    """Assert that every booking, event and line of the archive is there, once; and stop."""
     asyncio.run(compare_with_records(installation, records))
     ids = asyncio.run(event_ids_once_caught_up(installation))
     assert len(set(ids)) == len(ids)

@@ -15,12 +15,20 @@ class Installation:
 
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
-        command = program_command("demo", "--processes", "--empty", "--webhooks-to-loopback", "--port", "0", *options)
-        with data.with_name(f"{data.name}.log").open("w") as log:
-            command += ["--data", str(data)]
-            self._process = subprocess.Popen(command, stderr=log, text=True, start_new_session=True)
         self._log = data.with_name(f"{data.name}.log")
+        self._options = options
+        self._start(0)
+
+    def _start(self, port: int) -> None:
+        command = program_command("demo", "--processes", "--empty", "--webhooks-to-loopback", "--port", str(port))
+        with self._log.open("w") as log:
+            command += [*self._options, "--data", str(self.data)]
+            self._process = subprocess.Popen(command, stderr=log, text=True, start_new_session=True)
         self.url = self._wait_for_url()
+
+    def start_again(self) -> None:
+        """Start on the same data and port, after the end."""
+        self._start(self.port)
 
     def _wait_for_url(self) -> str:
         until = monotonic() + START_SECONDS_MAX
@@ -52,6 +60,11 @@ class Installation:
     def kill(self, part: str) -> None:
         """Kill the process of a part."""
         os.kill(self.pid(part), signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """Kill all processes at once, as the end of their machine does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(START_SECONDS_MAX)
 
     def kill_supervisor(self) -> None:
         """Kill the process that started all others."""
