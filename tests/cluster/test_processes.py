@@ -89,7 +89,7 @@ async def send_until_answered(session: ClientSession, records: ClientRecords, re
             try:
                 await send_request(session, records, request)
             except (ClientError, OSError):
-                await asyncio.sleep(0.02)  # that gateway was killed
+                await asyncio.sleep(0.1)  # that gateway was killed
 
 
 @asynccontextmanager
