@@ -90,7 +90,7 @@ machines: $(VENV)/ready-to-test  ## Run the state machines of a partition for lo
 	INNKEEPER_EXAMPLES_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(WORKERS) tests/actors -k "TestPartition or TestHouse or TestBusinessDates"
 
 kill: $(VENV)/ready-to-test  ## Kill the processes under load (and stop the server) repeatedly: make kill ROUNDS=100
-	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
+	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_killed_processes.py
 
 power: $(VENV)/ready-to-test  ## Lose the power of a server under load, again and again: make power CUTS=200
 	INNKEEPER_POWER_CUTS=$(CUTS) $(BIN)/python -m pytest -q -s tests/power_loss

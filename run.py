@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Innkeeper from the command line. The only file that knows every folder: it parses, composes and runs."""
+"""Innkeeper from the command line. The only file that knows every folder: it parses, composes and runs.
+
+What only some processes need is imported where it is needed: the others start in half the time.
+"""
 
 import json
 import logging
@@ -10,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from innkeeper.actors.billing import service as billing
 from innkeeper.actors.cluster.parts import Parts
@@ -22,33 +26,23 @@ from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_stop
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
-from innkeeper.delivery import integrations as adapters
-from innkeeper.delivery.archive.selection import read_archive
 from innkeeper.delivery.backoff import retry_seconds
 from innkeeper.delivery.brokers.selection import open_inbox
 from innkeeper.delivery.integrations import Integrations
-from innkeeper.http.app import make_app
 from innkeeper.http.commands import data_commands
-from innkeeper.http.commands.client_commands import manage_dead_letters, replay
 from innkeeper.http.commands.command_line import CannotRun, parse, welcome
-from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.commands.progress import recovery_progress, verification_progress, waited_for
-from innkeeper.http.keys import read_keys
-from innkeeper.http.middleware import HostPolicy
-from innkeeper.http.serving import free_port, reserved, serving, serving_on
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values import contexts
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.memory.storage import MemoryStorage
-from innkeeper.storage.operations.accept_rollback import accept_rollback
-from innkeeper.storage.operations.backup import back_up
-from innkeeper.storage.operations.restore import restore
-from innkeeper.storage.operations.verify import VerificationReport
-from innkeeper.storage.operations.verify import verify as verify_journals
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from uuid_utils import uuid7
+
+if TYPE_CHECKING:
+    from innkeeper.storage.operations.verify import VerificationReport
 
 _LOCK_SECONDS_MAX = 5.0  # the process that had the lock before may still be finishing its commands
 _CONNECT_SECONDS_MAX = 5.0
@@ -68,6 +62,8 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
     ]
     await reservations.start_reservations(parts, partitions)
     if not parts.names or set(parts.names) - set(parts.partitions):
+        from innkeeper.delivery import adapters
+
         await billing.start_billing(parts, billing.BillingPorts(storage.service_store, host(BILLING)))
         notices = notifications.NotificationsPorts(
             partial(storage.notification_store, relay=notifications.RELAY),
@@ -88,6 +84,8 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         )
         await delivery.start_delivery(parts, delivering)
     if integrations.broker:
+        from innkeeper.delivery import adapters
+
         open_handler = partial(adapters.open_publisher, integrations, storage.installation())
         await delivery.start_publisher(parts, delivery.PublisherPorts(storage.service_store, open_handler))
     await parts.serve()
@@ -115,16 +113,18 @@ async def running(
 
 async def run_all(options: SimpleNamespace) -> None:
     """Run all parts in this process. Nothing is written where the port is in use, or with --in-memory."""
-    keys, integrations = read_keys(options.keys), Integrations.from_options(options)
-    hosts = HostPolicy.from_options(options)
-    with reserved(options.host, options.port) as sockets:
+    from innkeeper.http import gateway
+    from innkeeper.http.commands.demo_data import load_demo_data
+
+    keys, integrations = gateway.read_keys(options.keys), Integrations.from_options(options)
+    with gateway.reserved(options.host, options.port) as sockets:
         memory = MemoryStorage() if options.in_memory else None
         (memory or DataDirectory(options.data)).installation(options.installation, options.partitions)
         async with running(options.data, integrations, memory=memory) as parts:
             if not options.empty:
                 await load_demo_data(parts.buses, parts.services)
-            app = make_app(parts, integrations.providers, keys, hosts, options.simulated_clocks)
-            async with serving_on(app, sockets) as port:
+            app = gateway.app_of(options, parts, integrations.providers, keys)
+            async with gateway.serving_on(app, sockets) as port:
                 await wait_for_stop(welcome(options, port), parts.ended())
 
 
@@ -158,10 +158,11 @@ async def running_part(options: SimpleNamespace, names: list[str], seconds: floa
         if not parts.has_gateway:
             yield parts
             return
+        from innkeeper.http import gateway
+
         await parts.connected(seconds)
-        keys, hosts = read_keys(options.keys), HostPolicy.from_options(options)
-        app = make_app(parts, integrations.providers, keys, hosts, options.simulated_clocks)
-        async with serving(app, options.host, options.port, shared=True):
+        app = gateway.app_of(options, parts, integrations.providers, gateway.read_keys(options.keys))
+        async with gateway.serving(app, options.host, options.port, shared=True):
             yield parts
 
 
@@ -178,10 +179,13 @@ async def supervised_part(name: str, supervised: SupervisorPipes) -> None:
 
 async def run_processes(options: SimpleNamespace, arguments: list[str]) -> None:
     """Runs each part in its own process."""
-    _ = read_keys(options.keys), Integrations.from_options(options)  # which refuse wrong options
+    from innkeeper.http import gateway
+    from innkeeper.http.commands.demo_data import load_demo_data
+
+    _ = gateway.read_keys(options.keys), Integrations.from_options(options)  # which refuse wrong options
     data, partitions = DataDirectory(options.data), create(options)
     with (
-        free_port(options.host, options.port) as options.port,
+        gateway.free_port(options.host, options.port) as options.port,
         data.lock("supervisor", patience_seconds=_LOCK_SECONDS_MAX),
     ):
         greeting = json.dumps({"arguments": arguments, "port": options.port}).encode()
@@ -196,12 +200,14 @@ async def run_processes(options: SimpleNamespace, arguments: list[str]) -> None:
             await wait_for_stop(welcome(options, options.port), supervisor.failed())
 
 
-def verified(storage: Storage) -> VerificationReport:
+def verified(storage: Storage) -> "VerificationReport":
     """Verifies the promises over the whole journals of an installation that nobody else uses."""
-    return verify_journals(storage, reservations.check_snapshots, billing.check_snapshots, verification_progress)
+    from innkeeper.storage.operations.verify import verify
+
+    return verify(storage, reservations.check_snapshots, billing.check_snapshots, verification_progress)
 
 
-def verified_directory(path: Path) -> VerificationReport:
+def verified_directory(path: Path) -> "VerificationReport":
     """Verifies the data directory at this path, which it locks. Raises OperatorError."""
     storage = SqliteStorage(DataDirectory(path))
     if RESERVATIONS not in map(contexts.context_of, storage.journals()):
@@ -210,15 +216,34 @@ def verified_directory(path: Path) -> VerificationReport:
         return verified(storage)
 
 
+def data_command(options: SimpleNamespace) -> None:
+    """Runs a command on a data directory."""
+    from innkeeper.delivery.archive.selection import read_archive
+    from innkeeper.storage.operations.accept_rollback import accept_rollback
+    from innkeeper.storage.operations.backup import back_up
+    from innkeeper.storage.operations.restore import restore
+
+    runs = {
+        "verify": partial(data_commands.verify, verified_directory),
+        "backup": partial(data_commands.backup, back_up),
+        "restore": partial(data_commands.restore, partial(restore, verified, read_archive, clock)),
+        "accept-rollback": partial(data_commands.accept_rollback, partial(accept_rollback, read_archive, clock)),
+    }
+    runs[options.command](options)
+
+
+def client_command(options: SimpleNamespace) -> Coroutine[object, object, None]:
+    """Runs a command that is a client of a server."""
+    from innkeeper.http.commands.client_commands import manage_dead_letters, replay
+
+    return replay(options) if options.command == "replay" else manage_dead_letters(options)
+
+
 _RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | None]] = {
     **dict.fromkeys(("demo", "serve"), run_all),
     **dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part),
-    "verify": partial(data_commands.verify, verified_directory),
-    "backup": partial(data_commands.backup, back_up),
-    "restore": partial(data_commands.restore, partial(restore, verified, read_archive, clock)),
-    "accept-rollback": partial(data_commands.accept_rollback, partial(accept_rollback, read_archive, clock)),
-    "replay": replay,
-    "dead-letters": manage_dead_letters,
+    **dict.fromkeys(("verify", "backup", "restore", "accept-rollback"), data_command),
+    **dict.fromkeys(("replay", "dead-letters"), client_command),
 }
 
 

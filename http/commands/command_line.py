@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
-from innkeeper.http.commands.dead_letters import ACTIONS
 from innkeeper.http.commands.options import WholeNumber, name_or_none, option, path, repeated, switch
 from innkeeper.http.host_names import host_name, network
 from innkeeper.protocol.values import limits
@@ -85,7 +84,7 @@ _RESTORE = (
     _FORGOTTEN,
 )
 _DEAD_LETTERS = (
-    click.Argument(["action"], type=click.Choice(ACTIONS), help="the action"),
+    click.Argument(["action"], type=click.Choice(["list", "show", "redrive", "drop"]), help="the action"),
     click.Argument(["subscriber"], default="", help="the subscriber of the dead letter"),
     click.Argument(["event"], default="", help="the event of the dead letter"),
     option("--url", "the running server", "http://127.0.0.1:8080"),

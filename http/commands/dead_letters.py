@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import aiohttp
 
-ACTIONS = ("list", "show", "redrive", "drop")
 _COLUMNS = ("subscriber", "event", "type", "attempts", "since", "reason")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.delivery.integrations import SIMULATED, Integrations, SecretDamaged, providers
+from innkeeper.delivery.adapters import SecretDamaged, providers
+from innkeeper.delivery.integrations import SIMULATED, Integrations
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED
 
 

@@ -21,8 +21,10 @@ from zoneinfo import ZoneInfo
 
 from innkeeper.actors.partition.clock import ServerClock
 from innkeeper.http.api.reservations import STREAM
+from innkeeper.http.app import make_app
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.middleware import HostPolicy
+from innkeeper.http.serving import serving
 from innkeeper.protocol.ports.journal import JournalFenced
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.storage.data_directory import DataDirectory
@@ -216,11 +218,11 @@ class Gateway:
             self._data, self._integrations, self._server_clock(), parts, self._memory
         ) as ports:
             await ports.connected()
-            app = self._run.make_app(
+            app = make_app(
                 ports, self._integrations.providers, self._keys, self._hosts, simulated_clocks=self._simulated_clocks
             )
             self._stream = app[STREAM]
-            async with self._run.serving(app, self._address, 0) as port:
+            async with serving(app, self._address, 0) as port:
                 self._started.set_result(port)
                 await asyncio.to_thread(self._stop.wait)
 

@@ -4,8 +4,8 @@ import pytest
 
 SHARED = {"rabbitmq": "rabbitmq", "kafka": "kafka", "real_kafka": "kafka", "kafka_node": "kafka"}
 LONGEST = (  # half a minute or more
-    "rabbitmq", "test_processes.py", "kafka", "test_replay.py", "test_kill.py", "test_simulation.py", "test_wheel.py",
-    "test_partition_machine.py", "test_listening_sockets.py",
+    "rabbitmq", "test_killed_processes.py", "test_processes.py", "kafka", "test_replay.py", "test_kill.py",
+    "test_simulation.py", "test_wheel.py", "test_partition_machine.py", "test_listening_sockets.py",
 )  # fmt: skip
 
 

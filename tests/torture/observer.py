@@ -18,7 +18,10 @@ from typing import Any
 
 import msgspec
 from aiohttp import ClientResponse, ClientSession
+from innkeeper.actors.partition.partition import Partition
 from innkeeper.delivery.email.smtp import SmtpServer
+from innkeeper.http.app import make_app
+from innkeeper.http.serving import serving
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import DataDirectory
 from support.gateway import load_run
@@ -98,8 +101,8 @@ async def _serve(
 
     async def look(parts: Any) -> None:
         nonlocal later
-        app = run.make_app(parts, integrations.providers, simulated_clocks=True)
-        async with run.serving(app, "127.0.0.1", 0) as port, ClientSession(f"http://127.0.0.1:{port}") as session:
+        app = make_app(parts, integrations.providers, simulated_clocks=True)
+        async with serving(app, "127.0.0.1", 0) as port, ClientSession(f"http://127.0.0.1:{port}") as session:
             observer = _Observer(session, history, mail, expected, found.answers)
             await observer.read_everything()
             await observer.retry_requests()
@@ -119,7 +122,8 @@ async def _serve(
 
 async def _all_checked() -> None:
     """Wait until the partitions have checked all their events, which they do beside their work."""
-    tasks = [task for task in asyncio.all_tasks() if "_check_events" in getattr(task.get_coro(), "__qualname__", "")]
+    check = Partition._check.__qualname__
+    tasks = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == check]
     if tasks:
         await asyncio.wait(tasks)
 
