@@ -60,7 +60,7 @@ def bookings(bench: Bench) -> None:
         for number in range(bench.rounds):
             for contestant in contestants[:]:
                 try:
-                    rounds[contestant.name].append(_book_round(bench, contestant, number))
+                    rounds[contestant.name].append(book_round(bench, contestant, number))
                 except Missing as missing:
                     bench.report.note(f"{contestant.title} is left out: {missing}")
                     contestants.remove(contestant)
@@ -79,7 +79,8 @@ def bookings(bench: Bench) -> None:
             bench.report.at_least(f"durable bookings/s ÷ {title}", goal, found)
 
 
-def _book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
+def book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
+    """One run of bookings against a contestant, with its processor time during the run and after it."""
     folder = bench.folder / f"bookings-{contestant.name}-{number}"
     with running(contestant, folder) as server:
         open_hotels(server.url, bench.hotels)

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from time import monotonic, sleep
 from typing import NamedTuple
 from urllib.request import urlopen
 
-from contestants import HERE, INNKEEPER, Server, innkeeper, running
+from contestants import HERE, INNKEEPER, Missing, Server, bare_json, innkeeper, running
 from hotels import open_hotels
-from parts import Bench, progress, verify
+from load import need_wrk
+from parts import Bench, book_round, progress, verify
 
 RATE_MIN = 1_000
 PROCESSOR_MICROSECONDS_MAX = 750
@@ -74,6 +76,23 @@ def sustained(bench: Bench) -> None:
         f"{found.processor:,.0f} µs",
         found.processor <= PROCESSOR_MICROSECONDS_MAX,
     )
+    _compare(bench, found)
+
+
+def _compare(bench: Bench, found: Held) -> None:
+    """Both figures beside those of a handler that only reads and writes the same JSON: a measure of the machine."""
+    try:
+        need_wrk()
+    except Missing as missing:
+        bench.report.note(f"the sustained rate is not compared with a bare handler: {missing}")
+        return
+    handlers = [book_round(bench, bare_json(), number) for number in range(bench.rounds)]
+    for what, own, other in (
+        ("that rate", found.rate, [one.requests_per_second for one in handlers]),
+        ("that processor time", found.processor, [one.cpu for one in handlers]),
+    ):
+        title = f"{what} ÷ bare aiohttp handler, JSON read and written"
+        bench.report.add(title, "–", f"{own / median(other):.2f}", None)
 
 
 def hold(bench: Bench, rate: float, seconds: float, name: str) -> Held:
