@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientSession
+from innkeeper.protocol.values import limits
 from support.gateway import stay_request
 from support.partition_fixture import night
 
@@ -65,11 +66,13 @@ def next_request(
         path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{random_source.choice(actions)}"
         return ClientRequest(key, path, {})
     status = random_source.choice(["confirmed", "confirmed", "held"])
+    hold = {"hold_seconds": limits.hold_seconds_max} if status == "held" else {}  # none expires during a test
     body = stay_request(
         random_source.randrange(60),
         random_source.randint(1, 4),
         guest={"name": key, "email": f"{key}@example.com"},
         status=status,
+        **hold,
     )
     return ClientRequest(key, f"/v1/hotels/{random_source.choice(HOTELS)}/bookings", body)
 
