@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
+from innkeeper.protocol.billing.terms import BankAccount
 
 
 class NoticeKind(StrEnum):
@@ -44,13 +45,14 @@ PAYMENT_KINDS = frozenset({NoticeKind.RECEIPT, NoticeKind.REFUND})
 
 
 class HotelContact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """How guests reach and pay a hotel; see `NotificationTerms`. What is not known is empty."""
+    """How guests reach and pay a hotel; see `NotificationTerms`. `bank` is the account of the billing terms, with its
+    holder. What is not known is empty."""
 
     address: tuple[str, ...] = ()
     phone: str = ""
     email: str = ""
     website: str = ""
-    payment_details: tuple[str, ...] = ()
+    bank: BankAccount | None = None
     payment_link: str = ""
 
 

@@ -110,6 +110,10 @@ class NotificationsFixture:
         refund = PaymentRefunded(booking, 1, "p", "cash", line)
         return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", refund))
 
+    def apply_billing_event(self, event: Event) -> None:
+        """Handle an event of billing that is about no booking."""
+        assert not self.handle_record(RecordedEvent(HOTEL, 1, self.at, "tester", "request", "cause", event))
+
     def advance_clock(self, microseconds: int) -> None:
         """Advance the clock, and let holds expire. A notice about a change that is due before is sent."""
         self.at += microseconds
