@@ -54,6 +54,7 @@ class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: str
     paid: str
     refunded: str
+    not_refunded: str
 
 
 class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,11 +234,18 @@ class _FactFormatter:
             labels.no_show_fee if notice.kind is NoticeKind.NO_SHOW else labels.fee: self._money(notice.fee)
             if notice.fee
             else "",
-            labels.refunded if notice.kind is NoticeKind.REFUND else labels.paid: self._money(notice.amount)
-            if notice.amount
-            else "",
+            self._label_of_amount(): self._money(notice.amount) if notice.amount else "",
         }
         return [*rows, *((label, value) for label, value in more.items() if value)]
+
+    def _label_of_amount(self) -> str:
+        labels = self._words.labels
+        match self._notice.kind:
+            case NoticeKind.REFUND:
+                return labels.refunded
+            case NoticeKind.REFUND_FAILED:
+                return labels.not_refunded
+        return labels.paid
 
     def _parts_of_price(self) -> Rows:
         """The taxes and fees in the price, and what is still to be paid of the deposits."""

@@ -180,14 +180,14 @@ class StripeProvider:
         )
 
     def _refund_update(self, hotel: str, payment: str, refund: Any) -> PaymentUpdate | None:
-        """What a refund tells: nothing, while the bank has not carried it out."""
+        """What a refund tells: nothing, while the bank has not carried it out. It may fail after it had succeeded."""
         number = refund["metadata"].get("innkeeper_operation")
         operation = int(number) if number else None
         if refund["status"] in ("failed", "canceled"):
             reason = refund.get("failure_reason") or f"the refund is {refund['status']}"
             return PaymentUpdate(
-                hotel=hotel, payment=payment, outcome="refused", id=refund["id"], operation=operation,
-                code=RefusalCode.DECLINED, reason=reason,
+                hotel=hotel, payment=payment, outcome="refund_failed", id=refund["id"], operation=operation,
+                code=RefusalCode.DECLINED, reason=reason, amount=money_of(refund["amount"], refund["currency"]),
             )  # fmt: skip
         if refund["status"] != "succeeded":
             return None

@@ -72,7 +72,8 @@ class Provider(Protocol):
         """Releases a payment that is not captured, also one that is about to start: `voided` or `refused`."""
 
     async def refund(self, wanted: PaymentInstruction, operation: OperationInstruction) -> PaymentUpdate | None:
-        """Refunds this amount: `refunded` or `refused`."""
+        """Refunds this amount: `refunded`, `refused` or `refund_failed`. What was refunded may be reported as failed
+        later."""
 
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
         """What a notification reports of payments of this installation. Refuses one without a valid signature. The

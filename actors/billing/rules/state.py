@@ -288,7 +288,8 @@ def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.P
 
 
 def _money_moved(state: LedgerState, record: RecordedEvent, event: Any) -> None:
-    """Money has moved, but for a chargeback that was won before it was reported as opened."""
+    """Money has moved, but for a chargeback that was won before it was reported as opened, and a refund that has
+    failed before it counted."""
     if event.line is not None:
         _add_line(state, event, event.line)
     _payment_changed(state, record, event)
@@ -382,6 +383,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.PaymentFailed: _payment_changed,
         events.PaymentVoided: _payment_changed,
         events.PaymentRefunded: _money_moved,
+        events.PaymentRefundFailed: _money_moved,
         events.PaymentChargedBack: _money_moved,
         events.PaymentChargebackClosed: _money_moved,
         events.PaymentReturned: _money_moved,

@@ -40,6 +40,7 @@ from innkeeper.protocol.billing.events import (
     PaymentMoved,
     PaymentRecorded,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentReturned,
 )
 from innkeeper.protocol.messages.event_table import EventTable
@@ -76,7 +77,7 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
     if rule is None:
         return NoticeDecision(hotel, booking)
     is_unknown = hotel is None or (booking is None and not isinstance(event, _WITH_ALL_TERMS))
-    if is_unknown and isinstance(event, _OF_A_BOOKING) and rule not in (_paid, _refunded):
+    if is_unknown and isinstance(event, _OF_A_BOOKING) and rule not in (_paid, _refunded, _refund_failed):
         return NoticeDecision(hotel, booking)  # the first events of the hotel or booking were dropped
     return rule(hotel, booking, record, event)
 
@@ -207,31 +208,39 @@ def _no_show(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event:
 def _paid(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRecorded
 ) -> NoticeDecision:
-    return _money_moved(hotel, was, record, event, NoticeKind.RECEIPT, -event.line.amount)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.RECEIPT)
 
 
 def _refunded(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRefunded
 ) -> NoticeDecision:
-    return _money_moved(hotel, was, record, event, NoticeKind.REFUND, event.line.amount)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.REFUND)
+
+
+def _refund_failed(
+    hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRefundFailed
+) -> NoticeDecision:
+    """The guest has a letter about the refund only where it had counted."""
+    if event.line is None:
+        return NoticeDecision(hotel, was)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.REFUND_FAILED)
 
 
 def _money_moved(
     hotel: KnownHotel | None,
     was: KnownBooking | None,
     record: RecordedEvent,
-    event: PaymentRecorded | PaymentRefunded,
+    raised: int,
     kind: NoticeKind,
-    amount: int,
 ) -> NoticeDecision:
     if hotel is None or was is None:
-        raise UnknownGuest(f"{event.booking} of {record.hotel}")
-    now = msgspec.structs.replace(was, paid=was.paid - event.line.amount)
+        raise UnknownGuest(f"{record.id} of {record.hotel}")
+    now = msgspec.structs.replace(was, paid=was.paid - raised)
     if now.email is None:
         return NoticeDecision(hotel, now)
     now, earlier, withdrawn = sent_now(hotel, was, now, record)
     return NoticeDecision(
-        hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=amount)), withdrawn
+        hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=abs(raised))), withdrawn
     )
 
 
@@ -307,6 +316,7 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         BillingTermsChanged: _of_hotel(lambda hotel, event: billing_on(hotel, event.terms)),
         PaymentRecorded: _paid,
         PaymentRefunded: _refunded,
+        PaymentRefundFailed: _refund_failed,
         PaymentChargedBack: _payment_taken,
         PaymentChargebackClosed: _payment_taken,
         PaymentReturned: _payment_taken,
