@@ -146,7 +146,7 @@ def _instruction(hotel: str, known: PaymentReply, token: str) -> PaymentInstruct
     payment = known.payment
     return PaymentInstruction(
         payment=payment.id, hotel=hotel, booking=known.booking, amount=payment.amount, currency=known.currency,
-        capture=payment.capture, token=token, reference=payment.reference,
+        capture=payment.capture, token=token, started_at=payment.started_at, reference=payment.reference,
     )  # fmt: skip
 
 
