@@ -1,6 +1,7 @@
 """What a provider reports of a payment by itself: each kind of news has its balance, in any order, and if it comes
 twice."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from innkeeper.protocol.billing.commands import RefundPayment
 from innkeeper.protocol.billing.payment import OperationStatus, Payment, PaymentStatus
 from innkeeper.storage.audit.billing import BillingAuditor
+from msgspec.structs import replace
 from support.billing_fixture import LedgerFixture, eur
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL
@@ -132,6 +134,36 @@ def test_a_refund_that_was_asked_for_and_failed_can_be_asked_for_again(data: st.
     auditor = BillingAuditor()
     auditor.handle(ledger.records)
     assert (auditor.violations, ledger.bill(booking).paid) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "violation"),
+    [
+        (lambda made, failed: [made, replace(failed, line=None)], "took 4000, and gave back 0"),
+        (
+            lambda made, failed: [made, replace(failed, line=replace(failed.line, amount=-1))],
+            "took 4000, and gave back 1",
+        ),
+        (lambda made, failed: [failed], "took 0, and gave back 4000"),
+        (lambda made, failed: [made, failed, replace(failed, line=None)], "failed twice"),
+        (lambda made, failed: [replace(failed, line=None), made], "counts, but had failed"),
+    ],
+)
+def test_the_auditor_notices_a_failed_refund_that_is_not_booked_back_once(
+    change: Callable[[Any, Any], list[Any]], violation: str
+) -> None:
+    ledger = LedgerFixture()
+    payment = ledger.start_payment(ledger.book_and_check_in(0, 9), 10_000)
+    for one in (CAPTURED, news("refunded", 4_000, id="re-1"), news("refund_failed", 4_000, id="re-1")):
+        ledger.settle_payment(payment, **one)
+    *before, made, failed = ledger.records
+    changed = [
+        replace(made, hotel_seq=made.hotel_seq + number, event=event)
+        for number, event in enumerate(change(made.event, failed.event))
+    ]
+    auditor = BillingAuditor()
+    auditor.handle([*before, *changed])
+    assert any(violation in found for found in auditor.violations), auditor.violations
 
 
 def test_nothing_is_refunded_that_the_bank_has_taken_back() -> None:

@@ -144,9 +144,12 @@ def _refund_failed(payment: Payment, event: events.PaymentRefundFailed) -> Chang
 
 
 def refund_of(payment: Payment, reference: str, operation: int | None) -> ProviderRefund | None:
-    """The refund with this id, or the one that answers this operation; None where it is not known."""
+    """The refund with this id; else the one without an id that answers this operation; None where it is not known."""
     for one in payment.refunds:
-        if (reference and one.id == reference) or (operation is not None and one.operation == operation):
+        if reference and one.id == reference:
+            return one
+    for one in payment.refunds:
+        if operation is not None and one.operation == operation and not (one.id and reference):
             return one
     return None
 

@@ -147,13 +147,13 @@ def _refunded(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
     if not payment.captured:
         yield from _keep(posting, payment, news)
         return
-    if refund_of(payment, news.id, news.operation) is not None:
+    answered = [one.operation for one in payment.refunds if one.operation is not None]
+    if news.operation in answered or refund_of(payment, news.id, None) is not None:
         return
-    operation = next((one for one in payment.operations if one.number == news.operation), None)
+    asked = [one for one in payment.operations if one.action is PaymentAction.REFUND]
+    operation = next((one for one in asked if one.number == news.operation), None)
     if operation is None:
-        operation = next(
-            (one for one in payment.pending if one.action is PaymentAction.REFUND and one.amount == news.amount), None
-        )
+        operation = next((one for one in asked if one in payment.pending and one.amount == news.amount), None)
     left = payment.captured - payment.refunded
     amount = operation.amount if operation is not None else (news.amount or left)
     if not 0 < amount <= left:
@@ -179,10 +179,11 @@ def _refund_failed(posting: Posting, payment: Payment, news: PaymentNews) -> Eve
     known = refund_of(payment, news.id, news.operation)
     if known is not None and known.failed:
         return
-    operation = news.operation if known is None else known.operation
-    line = None
+    line, operation = None, None
     if known is not None:
-        line = posting.line(LineKind.PAYMENT, payment.id, payment.method, -known.amount)
+        line, operation = posting.line(LineKind.PAYMENT, payment.id, payment.method, -known.amount), known.operation
+    elif (asked := _pending(payment, news)) is not None and asked.action is PaymentAction.REFUND:
+        operation = asked.number
     failed = events.PaymentRefundFailed(
         posting.booking, payment.folio, payment.id, payment.method, news.id, line, news.code or RefusalCode.DECLINED,
         news.reason, operation,
