@@ -47,7 +47,7 @@ ALLOWED_IMPORTS = {
     "protocol/messages": KERNEL,
     "protocol/reservations": {*KERNEL, "protocol.reservations"},
     "protocol/billing": {*KERNEL, "protocol.billing", *RESERVATIONS_TERMS},
-    "protocol/notifications": {*KERNEL, "protocol.notifications"},
+    "protocol/notifications": {*KERNEL, "protocol.notifications", "protocol.billing.terms"},
     "protocol/delivery": {*KERNEL, "protocol.delivery", "protocol.codec.wire", "protocol.ports.subscriptions"},
     "protocol/ports": {"protocol"},
     "protocol/codec": {"protocol"},
@@ -64,7 +64,8 @@ ALLOWED_IMPORTS = {
     "actors/billing/rules": {*KERNEL, "protocol.billing", *RESERVATIONS_TERMS, "actors.billing.rules"},
     "actors/billing": {*HOSTING, "actors.billing"},
     "actors/notifications/rules": {
-        *KERNEL, "protocol.notifications", *RESERVATIONS_TERMS, "protocol.billing.events", "actors.notifications.rules",
+        *KERNEL, "protocol.notifications", *RESERVATIONS_TERMS, "protocol.billing.events", "protocol.billing.terms",
+        "actors.notifications.rules",
     },
     "actors/notifications": {*HOSTING, "actors.notifications", "actors.subscriptions"},
     "actors/delivery": {"protocol", "actors.delivery"},

@@ -94,6 +94,7 @@ HOLD_PAYMENT_RULES = EventTable[Callable[[HoldPayments, RecordedEvent, Any], Awa
         events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten, events.ChargePosted,
         events.ChargeReversed, events.PaymentStarted, events.PaymentActionRequired, events.PaymentOperationRequested,
         events.PaymentOperationRefused, events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded,
+        events.PaymentRefundFailed,
         events.PaymentChargedBack, events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept,
         events.PaymentMoved, events.BookingPaid, events.InvoiceIssued, events.DepositInvoiceIssued,
         events.CreditNoteIssued,

@@ -17,6 +17,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.lists import format_list
+from innkeeper.protocol.billing.terms import BankAccount
 from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, HotelContact, Notice, NoticeKind, StayFacts
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
@@ -53,6 +54,7 @@ class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: str
     paid: str
     refunded: str
+    not_refunded: str
 
 
 class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +82,11 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     children: Forms
     nights: Forms
     labels: LetterLabels
+
+
+def _describe_account(bank: BankAccount) -> str:
+    parts = (bank.holder, f"IBAN {bank.printed_iban}", f"BIC {bank.bic}" if bank.bic else "")
+    return ", ".join(clean(part) for part in parts if part)
 
 
 def clean(text: str) -> str:
@@ -227,11 +234,18 @@ class _FactFormatter:
             labels.no_show_fee if notice.kind is NoticeKind.NO_SHOW else labels.fee: self._money(notice.fee)
             if notice.fee
             else "",
-            labels.refunded if notice.kind is NoticeKind.REFUND else labels.paid: self._money(notice.amount)
-            if notice.amount
-            else "",
+            self._label_of_amount(): self._money(notice.amount) if notice.amount else "",
         }
         return [*rows, *((label, value) for label, value in more.items() if value)]
+
+    def _label_of_amount(self) -> str:
+        labels = self._words.labels
+        match self._notice.kind:
+            case NoticeKind.REFUND:
+                return labels.refunded
+            case NoticeKind.REFUND_FAILED:
+                return labels.not_refunded
+        return labels.paid
 
     def _parts_of_price(self) -> Rows:
         """The taxes and fees in the price, and what is still to be paid of the deposits."""
@@ -254,8 +268,8 @@ class _FactFormatter:
         if notice.is_to_guest:
             found["contact"] = [clean(line) for line in (*contact.address, contact.phone) if line]
         if notice.kind in KINDS_OF_A_STAY and notice.deposits_open():
-            account = ", ".join(map(clean, contact.payment_details))
-            if account:
+            if contact.bank is not None:
+                account = _describe_account(contact.bank)
                 found["pay_to"] = _fill(words.pay_to, account=account, locator=clean(notice.locator))
             if contact.payment_link:
                 found |= {"pay_online": words.pay_online, "payment_link": self._link(contact.payment_link)}

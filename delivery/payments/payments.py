@@ -146,7 +146,7 @@ def _instruction(hotel: str, known: PaymentReply, token: str) -> PaymentInstruct
     payment = known.payment
     return PaymentInstruction(
         payment=payment.id, hotel=hotel, booking=known.booking, amount=payment.amount, currency=known.currency,
-        capture=payment.capture, token=token, reference=payment.reference,
+        capture=payment.capture, token=token, started_at=payment.started_at, reference=payment.reference,
     )  # fmt: skip
 
 
@@ -173,7 +173,8 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
         events.ChargePosted, events.ChargeReversed,
         events.PaymentActionRequired, events.PaymentAuthorised, events.PaymentOperationRefused, events.PaymentRecorded,
-        events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded, events.PaymentChargedBack,
+        events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded, events.PaymentRefundFailed,
+        events.PaymentChargedBack,
         events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept, events.PaymentMoved,
         events.BookingPaid, events.InvoiceIssued, events.DepositInvoiceIssued, events.CreditNoteIssued,
     ),

@@ -40,10 +40,11 @@ class _Known:
 class SimulatedProvider:
     """The token selects the outcome of the payment: `decline` fails, `late` leaves it pending, `late-3` settles it with
     a notification after 3 seconds, `action` waits for the guest; `refuse-capture`, `refuse-void` and `refuse-refund`
-    refuse that operation later, with `expire` the authorisation has expired by then. To each request of one with
-    `away-3` it refuses to answer for 3 seconds, with `hang-3` it is silent for so long; with `lost` the first answer is
-    lost. Any other succeeds at once. It carries out each request once, however often it is asked. Its state is not
-    stored: after a restart it trusts what a request says of a payment that it once had."""
+    refuse that operation later, with `expire` the authorisation has expired by then, with `bounce-3` a refund is
+    reported as failed 3 seconds after it was made. To each request of one with `away-3` it refuses to answer for 3
+    seconds, with `hang-3` it is silent for so long; with `lost` the first answer is lost. Any other succeeds at once.
+    It carries out each request once, however often it is asked. Its state is not stored: after a restart it trusts what
+    a request says of a payment that it once had."""
 
     def __init__(self, name: str, secret: str, notify: ReceiveNotification, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
@@ -52,6 +53,7 @@ class SimulatedProvider:
         self._notify = notify
         self._clock = clock
         self._late: dict[str, asyncio.Task[None]] = {}
+        self._bouncing: set[asyncio.Task[None]] = set()
         self._asked_at: dict[str, int] = {}
         self._answers: dict[str, PaymentUpdate | None] = {}
 
@@ -69,7 +71,10 @@ class SimulatedProvider:
             return msgspec.structs.replace(self._answer(wanted, "requires_action"), next_action=asked)
         if name == "late":
             if seconds.isdigit():
-                task = asyncio.create_task(self._notify_late(wanted, min(int(seconds), _LATE_SECONDS_MAX)))
+                later = self._notify_later(
+                    wanted, min(int(seconds), _LATE_SECONDS_MAX), lambda: self._succeed(wanted, known)
+                )
+                task = asyncio.create_task(later)
                 self._late[wanted.payment] = task
                 task.add_done_callback(lambda _: self._late.pop(wanted.payment, None))
             return None
@@ -125,7 +130,24 @@ class SimulatedProvider:
             return self._refuse(wanted, operation, RefusalCode.NOT_POSSIBLE)
         known.refunded += operation.amount
         news = self._answer(wanted, "refunded", operation, operation.amount)
-        return msgspec.structs.replace(news, id=f"sim-{wanted.payment}-{operation.number}")
+        news = msgspec.structs.replace(news, id=f"sim-{wanted.payment}-{operation.number}")
+        name, _, seconds = wanted.token.partition("-")
+        if name == "bounce" and seconds.isdigit():
+            self._bounce(wanted, news, min(int(seconds), _LATE_SECONDS_MAX))
+        return news
+
+    def _bounce(self, wanted: PaymentInstruction, news: PaymentUpdate, seconds: int) -> None:
+        def fail() -> PaymentUpdate:
+            known = self.known.get(wanted.payment)
+            if known is not None and news.amount is not None:
+                known.refunded -= news.amount.minor_units()
+            return msgspec.structs.replace(
+                news, outcome="refund_failed", code=RefusalCode.DECLINED, reason="the account is closed"
+            )
+
+        task = asyncio.create_task(self._notify_later(wanted, seconds, fail))
+        self._bouncing.add(task)
+        task.add_done_callback(self._bouncing.discard)
 
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
         """See `protocol.billing.payments.Provider`. Its notifications are signed as Standard Webhooks demands."""
@@ -189,9 +211,11 @@ class SimulatedProvider:
             at=instant(self._clock()),
         )  # fmt: skip
 
-    async def _notify_late(self, wanted: PaymentInstruction, seconds: int) -> None:
+    async def _notify_later(
+        self, wanted: PaymentInstruction, seconds: int, happen: Callable[[], PaymentUpdate]
+    ) -> None:
         await asyncio.sleep(seconds)
-        body = msgspec.json.encode(self._succeed(wanted, self.known.setdefault(wanted.payment, _Known())))
+        body = msgspec.json.encode(happen())
         headers = signature_headers(self.secrets, wanted.payment, self._clock() // 1_000_000, body)
         await self._notify(ReceiveProviderNotification(self._name, headers, body))
 

@@ -1,8 +1,9 @@
 """Stripe as a payment provider: payment intents, with 3-D Secure, manual capture, partial refunds and disputes.
 
 A payment is a payment intent, which is created first and confirmed then, so that a request whose answer was lost finds
-what it made. Requests carry idempotency keys; as Stripe forgets those after a day, a capture, void or refund looks
-first whether it has happened. What belongs to this installation is known by the metadata of the intent.
+what it made. Requests carry idempotency keys; as Stripe forgets those after a day, a start that is repeated later looks
+for the intent, and a capture, void or refund looks first whether it has happened. What belongs to this installation is
+known by the metadata of the intent.
 """
 
 import json
@@ -29,6 +30,9 @@ from stripe import (
 )
 
 _AGE_SECONDS_MAX = 5 * 60
+_KEY_TRUSTED_SECONDS = 3_600
+"""Stripe keeps an idempotency key for a day; much less is trusted, because clocks jump."""
+_CLOCKS_APART_SECONDS = 3_600
 _AUTHORISED_SECONDS = 7 * 24 * 3_600
 _TEXT_MAX = 200
 
@@ -98,10 +102,10 @@ class StripeProvider:
 
         async def carry_out(intent: Any) -> PaymentUpdate | None:
             listed = await self._client.v1.refunds.list_async({"payment_intent": intent["id"], "limit": 100})
-            refunds = listed.to_dict()["data"]
-            made = [one for one in refunds if one["metadata"].get("innkeeper_key") == operation.key]
-            if made:
-                return self._refund_update(wanted.hotel, wanted.payment, made[0])
+            async for one in listed.auto_paging_iter():
+                made = one.to_dict()
+                if (made.get("metadata") or {}).get("innkeeper_key") == operation.key:
+                    return self._refund_update(wanted.hotel, wanted.payment, made)
             own = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
             refund = await self._client.v1.refunds.create_async(
                 {
@@ -134,10 +138,15 @@ class StripeProvider:
             _unreachable(error)
 
     async def _intent(self, wanted: PaymentInstruction) -> Any:
-        """The payment intent. Making it moves no money, and under the key of the payment it is made once."""
+        """The payment intent. Making it moves no money, and under the key of the payment it is made once; where Stripe
+        may have forgotten that key, the intent is looked for before it is made."""
         intents = self._client.v1.payment_intents
         if wanted.reference:
             return (await intents.retrieve_async(wanted.reference)).to_dict()
+        if self._clock() - wanted.started_at > _KEY_TRUSTED_SECONDS * 1_000_000:
+            made_before = await self._find_intent(wanted)
+            if made_before is not None:
+                return made_before
         asked: dict[str, Any] = {
             "amount": stripe_amount(wanted.amount, wanted.currency),
             "currency": wanted.currency.lower(),
@@ -149,6 +158,21 @@ class StripeProvider:
             asked["payment_method"] = wanted.token
         made = await intents.create_async(asked, {"idempotency_key": wanted.payment})  # type: ignore[arg-type]
         return (await intents.retrieve_async(made.id)).to_dict()  # an answer that Stripe kept may be out of date
+
+    async def _find_intent(self, wanted: PaymentInstruction) -> Any:
+        """The payment intent that was made for a payment; None where there is none. It is listed and not searched for:
+        Stripe's search is behind what was made, and is not there for every account. Raises `ProviderUnreachable` where
+        the list is refused, because what is not known may have been paid."""
+        since = wanted.started_at // 1_000_000 - _CLOCKS_APART_SECONDS
+        try:
+            listed = await self._client.v1.payment_intents.list_async({"created": {"gte": since}, "limit": 100})
+            async for one in listed.auto_paging_iter():
+                intent = one.to_dict()
+                if self._metadata(wanted).items() <= (intent.get("metadata") or {}).items():
+                    return intent
+        except InvalidRequestError as error:
+            _unreachable(error)
+        return None
 
     def _metadata(self, wanted: PaymentInstruction) -> dict[str, str]:
         return {
@@ -180,14 +204,14 @@ class StripeProvider:
         )
 
     def _refund_update(self, hotel: str, payment: str, refund: Any) -> PaymentUpdate | None:
-        """What a refund tells: nothing, while the bank has not carried it out."""
+        """What a refund tells: nothing, while the bank has not carried it out. It may fail after it had succeeded."""
         number = refund["metadata"].get("innkeeper_operation")
         operation = int(number) if number else None
         if refund["status"] in ("failed", "canceled"):
             reason = refund.get("failure_reason") or f"the refund is {refund['status']}"
             return PaymentUpdate(
-                hotel=hotel, payment=payment, outcome="refused", id=refund["id"], operation=operation,
-                code=RefusalCode.DECLINED, reason=reason,
+                hotel=hotel, payment=payment, outcome="refund_failed", id=refund["id"], operation=operation,
+                code=RefusalCode.DECLINED, reason=reason, amount=money_of(refund["amount"], refund["currency"]),
             )  # fmt: skip
         if refund["status"] != "succeeded":
             return None

@@ -40,6 +40,12 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The base of the request bodies and queries of billing."""
 
 
+class OpenBalancesQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """Filters the open balances by who owes: the guest, or the hotel."""
+
+    balance: queries.OpenBalanceSide | None = None
+
+
 class ChargeRequest(RequestBody, frozen=True):
     """A charge of a quantity at a unit price, for what was supplied on a day: by default the business date. One on a
     booking that was cancelled or whose guest never came has to be asked for: `allow_ended`."""
@@ -200,8 +206,9 @@ async def _billing_terms_response(request: web.Request, message: Command | Query
 
 async def list_open_balances(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/open-balances"""
-    listing = query_of(request, PageQuery)
-    query = queries.ListOpenBalances(_path(request, "hotel"), listing.cursor or "", listing.limit)
+    listing = query_of(request, OpenBalancesQuery)
+    hotel = _path(request, "hotel")
+    query = queries.ListOpenBalances(hotel, listing.balance, listing.cursor or "", listing.limit)
     reply, _ = await ask_billing(request, query, OpenBalancesReply)
     owed = [resources.open_balance(one, reply.currency) for one in reply.balances]
     return json_response(page(owed, owed[-1].booking if reply.more else None))

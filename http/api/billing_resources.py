@@ -23,7 +23,7 @@ from innkeeper.protocol.billing.payment import (
     hold_payment_status,
 )
 from innkeeper.protocol.billing.payments import PaymentUpdate
-from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
+from innkeeper.protocol.billing.replies import BillReply, LedgerReply, StayBalance, TrialBalanceReply
 from innkeeper.protocol.billing.terms import BankAccount, Party
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.instants import instant
@@ -168,7 +168,8 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
 
 
 class OpenBalanceResource(msgspec.Struct, frozen=True):
-    """A stay that is over, or was not made, and for which `balance` is owed. `guest` is None once forgotten."""
+    """A stay that is over, or was not made, and for which `balance` is owed; or, below zero, one for which more was
+    paid than all its nights and charges cost. `guest` is None once forgotten."""
 
     booking: str
     locator: str
@@ -309,7 +310,7 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
     )
 
 
-def open_balance(owed: OwedBalance, currency: str) -> OpenBalanceResource:
+def open_balance(owed: StayBalance, currency: str) -> OpenBalanceResource:
     """What is owed for one stay."""
     return OpenBalanceResource(
         owed.booking, owed.locator, owed.guest.name or None, owed.status, owed.departure, money(owed.balance, currency)

@@ -117,8 +117,8 @@ BILLING_OPERATIONS = (
     ),
     Operation(
         "GET", HOTEL + "/open-balances", billing.list_open_balances,
-        "List the stays that are over, or were not made, and for which something is owed",
-        ListPage[OpenBalanceResource], query=PageQuery,
+        "List the stays for which something is owed after their end, or was paid too much",
+        ListPage[OpenBalanceResource], query=billing.OpenBalancesQuery,
     ),
     Operation(
         "GET", HOTEL + "/ledger", billing.show_trial_balance, "Show the trial balance of a hotel",

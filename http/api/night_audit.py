@@ -11,7 +11,7 @@ from innkeeper.http.api.billing_resources import OpenBalanceResource, open_balan
 from innkeeper.http.api.parsing import NightAuditQuery, NightAuditRequest, body_of, query_of
 from innkeeper.http.api.rendering import json_response
 from innkeeper.http.api.reservations import ask
-from innkeeper.protocol.billing.queries import ListOpenBalances
+from innkeeper.protocol.billing.queries import ListOpenBalances, OpenBalanceSide
 from innkeeper.protocol.billing.replies import OpenBalancesReply
 from innkeeper.protocol.messages.refusals import Refused, invalid
 from innkeeper.protocol.reservations.commands import RollBusinessDate
@@ -47,18 +47,24 @@ class ClosedDateResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenBalancesResource(msgspec.Struct, frozen=True, gc=False):
-    """Who has left and owes something: the first 100 of them, and whether there are more."""
+    """The first 100 open balances of one side, and whether there are more."""
 
     more: bool
     bookings: list[OpenBalanceResource]
 
 
+class AuditedBalancesResource(msgspec.Struct, frozen=True, gc=False):
+    """Who has left and owes something, and who has paid more than all nights and charges cost."""
+
+    owed_by_guests: OpenBalancesResource
+    owed_to_guests: OpenBalancesResource
+
+
 class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a night audit did: the business date that it opened, the dates that it closed, and the number of bookings
-    that it changed in all; null where that is too long ago. `open_balances` are those who have left and owe something;
-    null while billing does not answer. With `dry_run` nothing was done, and there are the time at which the date is
-    over, the guests in house whose night is to be posted, and the arrivals of the next date whose room is not
-    clean."""
+    that it changed in all; null where that is too long ago. `open_balances` are null while billing does not answer.
+    With `dry_run` nothing was done, and there are the time at which the date is over, the guests in house whose night
+    is to be posted, and the arrivals of the next date whose room is not clean."""
 
     hotel: str
     business_date: Night
@@ -67,7 +73,7 @@ class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
     holds_expired: int | None
     waitlist_lapsed: int | None
     closed: list[ClosedDateResource]
-    open_balances: OpenBalancesResource | None
+    open_balances: AuditedBalancesResource | None
     dry_run: bool = False
     over_at: datetime | None = None
     unposted: AuditListResource | None = None
@@ -87,19 +93,25 @@ async def audit_night(request: web.Request) -> web.Response:
     return json_response(msgspec.structs.replace(shown, dry_run=query.dry_run), headers=headers)
 
 
-async def _open_balances(request: web.Request, hotel: str) -> OpenBalancesResource | None:
+async def _open_balances(request: web.Request, hotel: str) -> AuditedBalancesResource | None:
     """Who owes something; None where billing does not answer in time."""
     try:
         async with asyncio.timeout(check_out_balance_seconds_max):
-            reply, _ = await ask_billing(
-                request, ListOpenBalances(hotel, "", audit_list_bookings_max), OpenBalancesReply
+            return AuditedBalancesResource(
+                await _open_balances_of(request, hotel, OpenBalanceSide.OWED_BY_GUEST),
+                await _open_balances_of(request, hotel, OpenBalanceSide.OWED_TO_GUEST),
             )
     except (Refused, TimeoutError):
         return None
+
+
+async def _open_balances_of(request: web.Request, hotel: str, side: OpenBalanceSide) -> OpenBalancesResource:
+    query = ListOpenBalances(hotel, side, limit=audit_list_bookings_max)
+    reply, _ = await ask_billing(request, query, OpenBalancesReply)
     return OpenBalancesResource(reply.more, [open_balance(one, reply.currency) for one in reply.balances])
 
 
-def _audit(reply: NightAuditReply, open_balances: OpenBalancesResource | None) -> NightAuditResource:
+def _audit(reply: NightAuditReply, open_balances: AuditedBalancesResource | None) -> NightAuditResource:
     """The resource of a night audit."""
     closed = [_closed_date(one) for one in reply.closed]
 

@@ -33,7 +33,6 @@ class NotificationTermsResource(msgspec.Struct, frozen=True):
     address: tuple[str, ...]
     phone: str
     website: str | None
-    payment_details: tuple[str, ...]
     payment_link: str | None
 
 

@@ -19,8 +19,6 @@ from innkeeper.protocol.values.money import unit_price
 Rows = tuple[tuple[str, str], ...]
 """Labels and their values."""
 
-_IBAN_GROUP = 4
-
 
 class DocumentTable(msgspec.Struct, frozen=True):
     """Rows under headings. The first columns are text, the last `figures` ones are figures."""
@@ -217,10 +215,9 @@ class _ContentWriter:
         bank = invoice.bank
         if bank is None or invoice.due <= 0:
             return ()
-        iban = " ".join(bank.iban[start : start + _IBAN_GROUP] for start in range(0, len(bank.iban), _IBAN_GROUP))
         rows = (
             (labels.bank, bank.holder or invoice.seller.name),
-            ("IBAN", iban),
+            ("IBAN", bank.printed_iban),
             ("BIC", bank.bic),
             (labels.reference, invoice.number),
         )

@@ -234,6 +234,20 @@ class PaymentRefunded(PaymentEvent, frozen=True):
     operation: int | None = None
 
 
+class PaymentRefundFailed(PaymentEvent, frozen=True):
+    """A refund did not reach the guest, and the money is the hotel's again; `reference` is the provider's id of it,
+    `operation` the one that asked for it. `line` lowers the balance by a refund that had counted; it is None where it
+    had not."""
+
+    name: ClassVar[str] = "payment.refund_failed"
+    method: str
+    reference: str
+    line: FolioLine | None = None
+    code: RefusalCode = RefusalCode.DECLINED
+    reason: str = ""
+    operation: int | None = None
+
+
 class PaymentChargedBack(PaymentEvent, frozen=True):
     """The guest's bank took money back, because the guest objects to the payment; `chargeback` is the provider's id.
     `line` raises the balance by it."""
@@ -345,7 +359,8 @@ BILLING_EVENTS: tuple[type[Event], ...] = (
     LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, LedgerRenamed, BillingTermsChanged, FolioOpened,
     FolioTermsChanged, BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentActionRequired, PaymentAuthorised, PaymentOperationRequested,
-    PaymentOperationRefused, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded, PaymentChargedBack,
+    PaymentOperationRefused, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded, PaymentRefundFailed,
+    PaymentChargedBack,
     PaymentChargebackClosed, PaymentReturned, PaymentNewsKept, PaymentMoved,
     BookingPaid, InvoiceIssued, DepositInvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

@@ -15,9 +15,10 @@ from msgspec import Meta
 
 PaymentOutcome = Literal[
     "requires_action", "authorised", "captured", "failed", "voided", "refunded", "refused",
-    "chargeback_opened", "chargeback_won", "chargeback_lost", "returned",
+    "refund_failed", "chargeback_opened", "chargeback_won", "chargeback_lost", "returned",
 ]  # fmt: skip
-"""What a provider reports of a payment; `refused` is about one operation."""
+"""What a provider reports of a payment; `refused` is about one operation, `refund_failed` about a refund whose money
+has come back, or never left."""
 
 
 class PaymentStatus(StrEnum):
@@ -69,6 +70,16 @@ class Operation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     status: OperationStatus = OperationStatus.PENDING
     code: RefusalCode | None = None
     reason: str = ""
+
+
+class ProviderRefund(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A refund by the provider's id of it, or by that which the staff gave, and the number of the operation that it
+    answers. One that has `failed` did not reach the guest."""
+
+    id: str
+    amount: int
+    operation: int | None = None
+    failed: bool = False
 
 
 class ChargebackStatus(StrEnum):
@@ -130,9 +141,10 @@ class PaymentNews(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
 class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is the requested one.
     `capture`: whether the provider is to capture the money at once or only to authorise it; an authorisation ends at
-    `expires_at`. `token` is the provider's token for it, `refunds` are its ids of refunds; `early` is news about money
-    that is not captured yet. `captured_at` and `failed_at` are the provider's times. One that was started `for_hold`
-    confirms the hold. `version` is the number of the ledger's last event that changed it."""
+    `expires_at`. `token` is the provider's token for it, `refunds` are those with an id; `early` is news that does not
+    count yet, because the money is not captured, or less is left than was refunded. `captured_at` and `failed_at` are
+    the provider's times. One that was started `for_hold` confirms the hold. `version` is the number of the ledger's
+    last event that changed it."""
 
     id: str
     folio: int
@@ -153,7 +165,7 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     next_action: NextAction | None = None
     operations: tuple[Operation, ...] = ()
     chargebacks: tuple[Chargeback, ...] = ()
-    refunds: tuple[str, ...] = ()
+    refunds: tuple[ProviderRefund, ...] = ()
     early: tuple[PaymentNews, ...] = ()
     captured_at: int = 0
     failed_at: int = 0

@@ -20,7 +20,8 @@ from msgspec import Meta
 
 class PaymentInstruction(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that a provider is to capture (`capture`) or only to authorise. `token` is the provider's token for
-    this payment, from the guest; `reference` is the provider's id of it, where it is known."""
+    this payment, from the guest; `reference` is the provider's id of it, where it is known. `started_at` is when the
+    hotel started it, in microseconds since 1970 UTC: nothing of it is older at the provider."""
 
     payment: str
     hotel: str
@@ -29,6 +30,7 @@ class PaymentInstruction(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     capture: bool
     token: str
+    started_at: int
     reference: str = ""
 
 
@@ -72,7 +74,8 @@ class Provider(Protocol):
         """Releases a payment that is not captured, also one that is about to start: `voided` or `refused`."""
 
     async def refund(self, wanted: PaymentInstruction, operation: OperationInstruction) -> PaymentUpdate | None:
-        """Refunds this amount: `refunded` or `refused`."""
+        """Refunds this amount: `refunded`, `refused` or `refund_failed`. What was refunded may be reported as failed
+        later."""
 
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
         """What a notification reports of payments of this installation. Refuses one without a valid signature. The

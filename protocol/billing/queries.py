@@ -1,5 +1,6 @@
 """The queries of a hotel's ledger. A query changes nothing; its reply includes everything acknowledged before it."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from innkeeper.protocol.messages.query import Query
@@ -41,10 +42,18 @@ class ShowGuestAccount(Query, frozen=True):
     guest: str
 
 
+class OpenBalanceSide(StrEnum):
+    """On which side something is owed: by the guest of a booking that has ended, or to the guest, ended or not."""
+
+    OWED_BY_GUEST = "owed_by_guest"
+    OWED_TO_GUEST = "owed_to_guest"
+
+
 class ListOpenBalances(Query, frozen=True):
-    """List `limit` bookings that have ended and for which something is owed, by their ids, after `after`."""
+    """List `limit` bookings for which something is owed on this side, or on either, by their ids, after `after`."""
 
     name: ClassVar[str] = "open_balances.list"
+    side: OpenBalanceSide | None = None
     after: str = ""
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
 

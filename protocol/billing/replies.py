@@ -86,8 +86,8 @@ class GuestAccountReply(Reply, frozen=True):
     documents: tuple[str, ...]
 
 
-class OwedBalance(msgspec.Struct, frozen=True, gc=False):
-    """A booking that has ended, and what is owed for it."""
+class StayBalance(msgspec.Struct, frozen=True, gc=False):
+    """What the guest owes for a booking, all its nights included; below zero, the hotel owes it to the guest."""
 
     booking: str
     locator: str
@@ -102,7 +102,7 @@ class OpenBalancesReply(Reply, frozen=True):
 
     name: ClassVar[str] = "open_balances.reply"
     currency: str
-    balances: tuple[OwedBalance, ...]
+    balances: tuple[StayBalance, ...]
     more: bool
 
 

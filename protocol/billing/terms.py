@@ -57,12 +57,20 @@ class Party(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return tuple(field for field, value in given.items() if not value)
 
 
+_IBAN_GROUP = 4
+
+
 class BankAccount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The account to which an invoice is paid. `holder` is empty where it is the seller."""
 
     iban: str
     bic: str = ""
     holder: str = ""
+
+    @property
+    def printed_iban(self) -> str:
+        """The IBAN in groups of four, as it is printed (ISO 13616)."""
+        return " ".join(self.iban[start : start + _IBAN_GROUP] for start in range(0, len(self.iban), _IBAN_GROUP))
 
 
 class BillingTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

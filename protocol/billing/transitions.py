@@ -9,7 +9,8 @@ from innkeeper.protocol.billing.payment import PaymentStatus
 from innkeeper.protocol.messages.event import Event
 
 # (status, event) → the next status. A new payment has no status yet: one that is recorded at once was made by hand. A
-# refund leads to its status when the whole captured amount is refunded; a smaller one keeps the status.
+# refund leads to its status when the whole captured amount is refunded; a smaller one keeps the status. One
+# that failed leads back, where the whole amount was refunded.
 PAYMENT_TRANSITIONS: dict[tuple[PaymentStatus | None, type[Event]], PaymentStatus] = {
     (None, events.PaymentStarted): PaymentStatus.PENDING,
     (None, events.PaymentRecorded): PaymentStatus.CAPTURED,
@@ -26,6 +27,7 @@ PAYMENT_TRANSITIONS: dict[tuple[PaymentStatus | None, type[Event]], PaymentStatu
     (PaymentStatus.CAPTURED, events.PaymentReturned): PaymentStatus.RETURNED,
     (PaymentStatus.REFUNDED, events.PaymentReturned): PaymentStatus.RETURNED,
     (PaymentStatus.RETURNED, events.PaymentRefunded): PaymentStatus.RETURNED,
+    (PaymentStatus.REFUNDED, events.PaymentRefundFailed): PaymentStatus.CAPTURED,
 }
 
 # The events that leave the status of a payment as it is, whatever it is.

@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
+from innkeeper.protocol.billing.terms import BankAccount
 
 
 class NoticeKind(StrEnum):
@@ -24,6 +25,7 @@ class NoticeKind(StrEnum):
     HOLD_RELEASED = "hold_released"
     RECEIPT = "receipt"
     REFUND = "refund"
+    REFUND_FAILED = "refund_failed"
     WAITLIST_JOINED = "waitlist_joined"
     WAITLIST_OFFER = "waitlist_offer"
     WAITLIST_OFFER_EXPIRED = "waitlist_offer_expired"
@@ -39,18 +41,19 @@ KINDS_OF_A_STAY = frozenset(
 )  # fmt: skip
 """Letters about a stay that is to come: they say its price, and its hours of arrival and departure."""
 
-PAYMENT_KINDS = frozenset({NoticeKind.RECEIPT, NoticeKind.REFUND})
-"""Letters about money that was paid or given back."""
+PAYMENT_KINDS = frozenset({NoticeKind.RECEIPT, NoticeKind.REFUND, NoticeKind.REFUND_FAILED})
+"""Letters about money that was paid or given back, or came back to the hotel."""
 
 
 class HotelContact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """How guests reach and pay a hotel; see `NotificationTerms`. What is not known is empty."""
+    """How guests reach and pay a hotel; see `NotificationTerms`. `bank` is the account of the billing terms, with its
+    holder. What is not known is empty."""
 
     address: tuple[str, ...] = ()
     phone: str = ""
     email: str = ""
     website: str = ""
-    payment_details: tuple[str, ...] = ()
+    bank: BankAccount | None = None
     payment_link: str = ""
 
 
@@ -129,7 +132,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `locator`: empty for an entry of the waitlist.
     - `fee`: what a cancellation or a no-show costs, in minor units.
     - `paid`: what the guest has paid so far, less refunds, in minor units; it covers the earliest deposits.
-    - `amount`: the amount paid or refunded, in minor units.
+    - `amount`: the amount paid, refunded, or not refunded after all, in minor units.
     - `reason`: the code of why the booking was cancelled, the hold released, or the waitlist left. Of a refused address
       the reply of the mail server, such as `550 5.1.1`.
     - `guest`: the guest's id.

@@ -21,8 +21,8 @@ class NotificationTerms(
     hotel's local time `reminder_at`. A letter about a change waits `change_delay_seconds` for further ones.
 
     Letters end with the hotel's `address`, `phone` and `website`. Replies go to `email`, where the hotel also gets a
-    letter when a guest's address refuses letters. A deposit is paid as the lines `payment_details` say, such as a bank
-    account, or at `payment_link`. In both links `{locator}` stands for that of the booking."""
+    letter when a guest's address refuses letters. A deposit is paid to the bank account of the billing terms, or at
+    `payment_link`. In both links `{locator}` stands for that of the booking."""
 
     language: Language = "en"
     reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3
@@ -34,7 +34,6 @@ class NotificationTerms(
     address: AddressLines = ()
     phone: Line = ""
     website: WebAddress | None = None
-    payment_details: AddressLines = ()
     payment_link: WebAddress | None = None
 
     def __post_init__(self) -> None:

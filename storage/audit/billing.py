@@ -127,9 +127,25 @@ class BillingAuditor:
             asked = books.requested.pop((event.payment, event.operation), None)
             once = asked == ("refund", event.line.amount)
             self._expect(books, once, f"payment {event.payment} was refunded without, or unlike, what was asked for")
+        failed = books.has_failed(event.payment, event.reference)
+        self._expect(books, not failed, f"refund {event.reference} counts, but had failed")
+        books.note_refund(event.payment, event.reference, event.operation, event.line.amount)
         self._paid(books, event, LineKind.REFUND, event.line)
         left = books.captured[event.payment]
         self._expect(books, left >= 0, f"payment {event.payment} was refunded above its captured amount")
+
+    def refund_failed(self, books: LedgerRecord, event: events.PaymentRefundFailed) -> None:
+        """Checks that a refund that failed gives back what it took, once, and that one that never counted gives
+        nothing."""
+        given = 0 if event.line is None else -event.line.amount
+        twice = books.has_failed(event.payment, event.reference)
+        self._expect(books, not twice, f"refund {event.reference} failed twice")
+        taken = books.take_refund(event.payment, event.reference, event.operation)
+        self._expect(books, taken == given, f"refund {event.reference} took {taken}, and gave back {given}")
+        if event.operation is not None and event.line is None:
+            books.requested.pop((event.payment, event.operation), None)
+        if event.line is not None:
+            self._paid(books, event, LineKind.PAYMENT, event.line)
 
     def charged_back(self, books: LedgerRecord, event: events.PaymentChargedBack) -> None:
         """Checks that a chargeback takes the money back once, and never before it was captured."""
@@ -360,6 +376,7 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.PaymentOperationRefused: BillingAuditor.operation_refused,
         events.PaymentRecorded: BillingAuditor.payment_recorded,
         events.PaymentRefunded: BillingAuditor.payment_refunded,
+        events.PaymentRefundFailed: BillingAuditor.refund_failed,
         events.PaymentChargedBack: BillingAuditor.charged_back,
         events.PaymentChargebackClosed: BillingAuditor.chargeback_closed,
         events.PaymentReturned: BillingAuditor.payment_returned,

@@ -16,7 +16,8 @@ class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
     the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
     `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
-    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes."""
+    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes.
+    `refunds` are what counts of each refund, by its id and by the number of its operation (`#1`)."""
 
     hotel: str
     seq: int = 0
@@ -33,6 +34,8 @@ class LedgerRecord:
     captured: Counter[str] = field(default_factory=Counter)
     returned: Counter[str] = field(default_factory=Counter)
     requested: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    refunds: dict[tuple[str, str], int] = field(default_factory=dict)
+    failed_refunds: set[tuple[str, str]] = field(default_factory=set)
     chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
     on_document: dict[int, str] = field(default_factory=dict)
     documents: Counter[tuple[DocumentKind, int]] = field(default_factory=Counter)
@@ -41,3 +44,21 @@ class LedgerRecord:
     settled: Counter[str] = field(default_factory=Counter)
     quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
+
+    def note_refund(self, payment: str, reference: str, operation: int | None, amount: int) -> None:
+        """Notes what counts of a refund."""
+        self.refunds |= dict.fromkeys(_names(payment, reference, operation), amount)
+
+    def take_refund(self, payment: str, reference: str, operation: int | None) -> int:
+        """Notes that a refund has failed; what had counted of it."""
+        self.failed_refunds.add((payment, reference))
+        return max(self.refunds.pop(name, 0) for name in _names(payment, reference, operation))
+
+    def has_failed(self, payment: str, reference: str) -> bool:
+        """Whether this refund has failed before."""
+        return (payment, reference) in self.failed_refunds
+
+
+def _names(payment: str, reference: str, operation: int | None) -> list[tuple[str, str]]:
+    by_operation = [(payment, f"#{operation}")] if operation is not None else []
+    return [*by_operation, (payment, reference)] if reference else by_operation

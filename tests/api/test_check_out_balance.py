@@ -10,6 +10,7 @@ from innkeeper.protocol.values import limits
 from support.gateway import Gateway, booking_path
 from support.gateway import gateway as running_gateway
 from support.openapi_schemas import check_response
+from support.partition_fixture import night
 from support.waiting import wait_until
 
 SECONDS_MAX = 60
@@ -54,6 +55,11 @@ def owing(gateway: Gateway, hotel: str, **query: Any) -> dict[str, str]:
     return {one["booking"]: one["balance"]["amount"] for one in listed}
 
 
+def audited_balances(audit: dict[str, Any], side: str) -> dict[str, str]:
+    assert not audit["open_balances"][side]["more"]
+    return {one["booking"]: one["balance"]["amount"] for one in audit["open_balances"][side]["bookings"]}
+
+
 @pytest.mark.parametrize("audits", [0, 1, 2])
 def test_a_check_out_says_what_is_owed_before_and_after_it(gateway: Gateway, audits: int) -> None:
     """The nights slept count, posted or not; a night that is not slept does not."""
@@ -79,8 +85,56 @@ def test_a_guest_who_has_paid_too_much_has_a_balance_below_zero(gateway: Gateway
     hotel = gateway.open_hotel()
     booking = in_house(gateway, hotel, 1)
     pay(gateway, hotel, booking, "130.00")
+    assert owing(gateway, hotel) == {booking["id"]: "-30.00"}  # with all that the stay costs
     assert leave(gateway, hotel, booking).json["balance"] == eur("-30.00")
+    assert owing(gateway, hotel) == owing(gateway, hotel, balance="owed_to_guest") == {booking["id"]: "-30.00"}
+    assert owing(gateway, hotel, balance="owed_by_guest") == {}
+
+
+def test_to_whom_the_hotel_owes_money_is_listed_until_it_is_paid_back(gateway: Gateway) -> None:
+    """A deposit is not owed back before the booking is cancelled for free, nor a payment before the stay is shorter."""
+    hotel = gateway.open_hotel({"DBL": 9})
+    cancelled, shortened, forgotten = (gateway.book(hotel, 30, 3, guest={"name": name}) for name in "ABC")
+    guests = {one["id"]: one for one in (cancelled, shortened, forgotten)}
+    for booking in guests.values():
+        pay(gateway, hotel, booking, "300.00")
     assert owing(gateway, hotel) == {}
+    gateway.act(hotel, cancelled, "cancel")
+    assert gateway.send("PATCH", booking_path(hotel, shortened), {"departure": str(night(32))}).status == 200
+    expected = {cancelled["id"]: "-300.00", shortened["id"]: "-100.00"}
+    debtor = in_house(gateway, hotel, 1)
+    leave(gateway, hotel, debtor)
+    both = expected | {debtor["id"]: "100.00"}
+    listed = gateway.get(f"{hotel}/open-balances", balance="owed_to_guest")
+    check_response("list_open_balances", listed)
+    assert owing(gateway, hotel) == owing(gateway, hotel, limit=1) == both
+    assert owing(gateway, hotel, limit=1, balance="owed_to_guest") == expected
+    assert owing(gateway, hotel, limit=1, balance="owed_by_guest") == {debtor["id"]: "100.00"}
+    assert {one["booking"]: one["status"] for one in listed.json["data"]} == {
+        cancelled["id"]: "cancelled", shortened["id"]: "confirmed",
+    }  # fmt: skip
+    audited = gateway.post(f"{hotel}/night-audit?dry_run=true")
+    check_response("audit_night", audited)
+    assert audited_balances(audited.json, "owed_to_guests") == expected
+    assert audited_balances(audited.json, "owed_by_guests") == {debtor["id"]: "100.00"}
+    gateway.restart()
+    assert owing(gateway, hotel) == both
+    assert gateway.send("PATCH", booking_path(hotel, shortened), {"departure": str(night(33))}).status == 200
+    payment = gateway.get(f"{booking_path(hotel, cancelled)}/folio").json["folios"][0]["payments"][0]["id"]
+    assert gateway.post(f"{hotel}/payments/{payment}/actions/refund", {}).status == 200
+    assert owing(gateway, hotel, balance="owed_to_guest") == {}
+
+
+def test_a_guest_in_house_who_has_paid_is_not_listed_as_the_nights_are_posted(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel()
+    booking = in_house(gateway, hotel, 3)
+    pay(gateway, hotel, booking, "300.00")
+    for number in range(3):
+        assert owing(gateway, hotel) == {}
+        gateway.run_night_audit(hotel, number + 1)
+    charge(gateway, hotel, booking, "5.00")
+    assert gateway.act(hotel, booking, "check-out").status == 200
+    assert owing(gateway, hotel) == {booking["id"]: "5.00"}
 
 
 def test_who_has_left_and_owes_is_listed_until_it_is_paid(gateway: Gateway) -> None:
@@ -98,9 +152,7 @@ def test_who_has_left_and_owes_is_listed_until_it_is_paid(gateway: Gateway) -> N
     check_response("list_open_balances", listed)
     assert owing(gateway, hotel) == owing(gateway, hotel, limit=1) == expected
     for audit in ("night-audit?dry_run=true", "night-audit"):
-        answer = gateway.post(f"{hotel}/{audit}").json["open_balances"]
-        owed = {one["booking"]: one["balance"]["amount"] for one in answer["bookings"]}
-        assert (owed, answer["more"]) == (expected, False)
+        assert audited_balances(gateway.post(f"{hotel}/{audit}").json, "owed_by_guests") == expected
     first = listed.json["data"][0]
     assert (first["guest"], first["locator"], first["status"]) == ("Guest 0", guests[0]["locator"], "checked_out")
     page = gateway.get(f"{hotel}/open-balances", limit=1).json

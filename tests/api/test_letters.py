@@ -71,7 +71,6 @@ def test_a_guest_is_told_of_a_refund(gateway: Gateway, mail: MailFolder) -> None
 HOTEL_OF_LETTERS = {
     "language": "en", "change_delay_seconds": 0, "email": "desk@seaside.example.com",
     "address": ["Rua do Mar 1", "8000-001 Faro"], "phone": "+351 289 000 000", "website": "https://seaside.example/stay/{locator}",
-    "payment_details": ["Seaside Lda", "IBAN PT50 0002 0123 1234 5678 9015 4"],
     "payment_link": "https://pay.example/{locator}",
 }  # fmt: skip
 
@@ -89,6 +88,8 @@ def test_the_confirmation_says_the_price_of_the_booking_with_taxes_and_deposits(
     family = {"code": "FAM", "name": "Family", "max_guests": 3, "rate": euros("99.00"), "room_count": 1}
     hotel = gateway.open_hotel(room_types=[family], taxes=[vat, city], deposits=deposits)
     assert gateway.send("PUT", f"{hotel}/notifications", HOTEL_OF_LETTERS).status == 200
+    gateway.set_billing(hotel, bank={"iban": "PT50000201231234567890154", "bic": "CGDIPTPL"})
+    wait_until(lambda: not any(one["lag"] for one in gateway.get("/v1/subscribers").json["data"]), SECONDS_MAX)
     booking = gateway.book(hotel, 30, 9, room_type="FAM", adults=2, children=[5], guest=ANN)
     assert booking["price"]["total"] == "919.00"
     letter = mail.letter("confirmation")
@@ -97,7 +98,8 @@ def test_the_confirmation_says_the_price_of_the_booking_with_taxes_and_deposits(
         for said in (
             "€919.00 (9 nights)", "VAT 6 % €50.40", "City tax €28.00", "€91.90, due by June 1, 2026",
             "€183.80, due by June 17, 2026",
-            "quoting " + booking["locator"], "IBAN PT50 0002 0123 1234 5678 9015 4", "Rua do Mar 1", "+351 289 000 000",
+            "quoting " + booking["locator"], "Seaside Lda, IBAN PT50 0002 0123 1234 5678 9015 4, BIC CGDIPTPL",
+            "Rua do Mar 1", "+351 289 000 000",
             "https://seaside.example/stay/" + booking["locator"], "https://pay.example/" + booking["locator"],
         ):  # fmt: skip
             assert said in form.replace(": ", " ").replace(":\u00a0", " "), said

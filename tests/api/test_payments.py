@@ -175,6 +175,21 @@ def test_what_the_provider_reports_by_itself_is_in_the_balance_once(gateway: Gat
     assert (gateway.get(payment).json["status"], guest.bill()["paid"]) == ("returned", euros("-30.00"))
 
 
+def test_a_refund_that_did_not_reach_the_guest_is_owed_again(gateway: Gateway) -> None:
+    """The deposit of a cancelled booking: the front desk finds it among the open balances until it is paid out."""
+    guest = Guest(gateway, 30)
+    payment = guest.pay(token="bounce-1")
+    guest.gateway.post(f"{guest.path}/actions/cancel", {})
+    guest.gateway.post(f"{payment}/actions/refund", {})
+    back = guest.wait(payment, status="captured", reason="the account is closed")
+    assert (back["refunded"], guest.bill()["balance"]) == (euros("0.00"), euros("-100.00"))
+    assert [(one["status"], one["code"]) for one in back["operations"]] == [("refused", "declined")]
+    (owed,) = gateway.get(f"{guest.hotel}/open-balances", balance="owed_to_guest").json["data"]
+    assert (owed["booking"], owed["balance"]) == (guest.booking["id"], euros("-100.00"))
+    kinds = [line["kind"] for line in guest.bill()["folios"][0]["lines"]]
+    assert kinds == ["payment", "refund", "payment"]
+
+
 def test_a_return_is_booked_by_hand(gateway: Gateway) -> None:
     guest = Guest(gateway)
     body = {"method": "transfer", "amount": euros("100.00")}

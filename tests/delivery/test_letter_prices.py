@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.message import compose
+from innkeeper.protocol.billing.terms import BankAccount
 from innkeeper.protocol.notifications.notices import (
     KINDS_OF_A_STAY,
     DepositFacts,
@@ -23,19 +24,20 @@ CONTACT = HotelContact(
     phone="+351 289 000 000",
     email="desk@seaside.example.com",
     website="https://seaside.example/stay/{locator}",
-    payment_details=("Seaside Lda", "IBAN PT50 0002"),
+    bank=BankAccount("PT50000201231234567890154", "CGDIPTPL", "Seaside Lda"),
     payment_link="https://pay.example/?ref={locator}&a=1",
 )
 TAXES = (TaxFacts("VAT 6 %", 6_988), TaxFacts("City tax", 800))
 DEPOSITS = (DepositFacts(date(2026, 6, 1), 12_345), DepositFacts(date(2026, 6, 18), 24_690))
+ACCOUNT = "IBAN PT50 0002 0123 1234 5678 9015 4, BIC CGDIPTPL"
 SAID = {
     "en": ("including VAT 6 %: €69.88", "including City tax: €8.00", "Deposit: €123.45, due by June 1, 2026",
-           "quoting K7Q2ZP: Seaside Lda, IBAN PT50 0002.", "pay the deposit online: https://pay.example/?ref=K7Q2ZP&a=1"),
+           f"quoting K7Q2ZP: Seaside Lda, {ACCOUNT}.", "pay the deposit online: https://pay.example/?ref=K7Q2ZP&a=1"),
     "pt": ("incluindo VAT 6 %: 69,88 €", "incluindo City tax: 8,00 €",
            "Sinal: 123,45 €, a pagar até 1 de junho de 2026",
-           "a referência K7Q2ZP: Seaside Lda, IBAN PT50 0002.", "pagar o sinal online: https://pay.example/?ref=K7Q2ZP"),
+           f"a referência K7Q2ZP: Seaside Lda, {ACCOUNT}.", "pagar o sinal online: https://pay.example/?ref=K7Q2ZP"),
     "de": ("darin VAT 6 %: 69,88 €", "darin City tax: 8,00 €", "Anzahlung: 123,45 €, fällig bis 1. Juni 2026",
-           "K7Q2ZP auf dieses Konto: Seaside Lda, IBAN PT50 0002.", "online bezahlen: https://pay.example/?ref=K7Q2ZP"),
+           f"K7Q2ZP auf dieses Konto: Seaside Lda, {ACCOUNT}.", "online bezahlen: https://pay.example/?ref=K7Q2ZP"),
 }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def under_test(request: pytest.FixtureRequest) -> ProviderUnderTest:
 def payment(token: str, capture: bool = True, amount: int = 10_000) -> PaymentInstruction:
     return PaymentInstruction(
         payment=f"p-{next(_numbers)}-{clock()}", hotel="seaside", booking="b-1", amount=amount, currency="EUR",
-        capture=capture, token=token,
+        capture=capture, token=token, started_at=clock(),
     )  # fmt: skip
 
 

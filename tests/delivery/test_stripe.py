@@ -160,6 +160,24 @@ def test_a_refund_made_at_stripe_counts_once(guest: Guest, server: LocalStripe) 
     assert (guest.gateway.get(payment).json["refunded"], guest.paid()) == (euros("25.00"), euros("75.00"))
 
 
+def test_a_refund_that_fails_after_it_had_succeeded_is_booked_back(guest: Guest, server: LocalStripe) -> None:
+    """As when the card was closed meanwhile: Stripe has the money again, and reports it by both of its events."""
+    payment = guest.pay(server.card())
+    reference = guest.wait(payment, status="captured")["reference"]
+    guest.gateway.post(f"{payment}/actions/refund", {})
+    guest.wait(payment, status="refunded")
+    made = server.ask(f"/v1/refunds?payment_intent={reference}")["data"][0]
+    failed = made | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
+    for kind, told in (
+        ("refund.failed", failed), ("charge.refund.updated", failed), ("refund.updated", made), ("refund.created", made)
+    ):  # fmt: skip
+        guest.notify(kind, told)
+    shown = guest.gateway.get(payment).json
+    assert (shown["status"], shown["refunded"], guest.paid()) == ("captured", euros("0.00"), euros("100.00"))
+    (operation,) = shown["operations"]
+    assert (operation["status"], operation["reason"]) == ("refused", "expired_or_canceled_card")
+
+
 def test_what_is_of_no_payment_here_reports_nothing(guest: Guest) -> None:
     foreign = {"id": "pi_1", "status": "succeeded", "amount": 100, "currency": "eur", "metadata": {}}
     assert guest.notify("payment_intent.succeeded", foreign) == {"updates": []}

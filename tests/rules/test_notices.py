@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle
 from innkeeper.actors.notifications.rules.scheduling import NoticeDecision, warning_due_at
+from innkeeper.protocol.billing.events import BillingTermsChanged, LedgerOpened, LedgerRenamed
+from innkeeper.protocol.billing.terms import BankAccount, BillingTerms, Party
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
@@ -235,6 +237,32 @@ def test_events_of_an_unknown_hotel_or_booking_are_ignored(hotel: NotificationsF
     assert handle(None, None, hotel.records[-1]) == NoticeDecision(None, None)
     cancelled = msgspec.structs.replace(hotel.records[-1], event=events.BookingCancelled("nobody"))
     assert handle(hotel.known_hotel, None, cancelled) == NoticeDecision(hotel.known_hotel, None)
+
+
+def test_letters_name_the_bank_account_of_the_billing_terms(hotel: NotificationsFixture) -> None:
+    """Its holder is the seller, who has the hotel's name as long as it was not given another one."""
+    opened = hotel.records[0].event
+    assert isinstance(opened, events.HotelOpened)
+    bank, name = BankAccount("PT50000201231234567890154"), "Seaside"
+    hotel.apply_billing_event(LedgerOpened(name, "EUR", night(0), opened.terms))
+    hotel.book()
+    assert hotel.immediate[-1].hotel.contact is None
+    for number, (event, holder) in enumerate(
+        (
+            (BillingTermsChanged(BillingTerms(seller=Party(name), bank=bank)), name),
+            (LedgerRenamed("Seaview"), "Seaview"),
+            (BillingTermsChanged(BillingTerms(seller=Party("Seaside Lda"), bank=bank)), "Seaside Lda"),
+            (LedgerRenamed("Seaside"), "Seaside Lda"),
+        )
+    ):
+        hotel.apply_billing_event(event)
+        hotel.book(arrival=10 + 3 * number)
+        contact = hotel.immediate[-1].hotel.contact
+        assert contact is not None
+        assert contact.bank == BankAccount(bank.iban, holder=holder)
+    hotel.apply_billing_event(BillingTermsChanged(BillingTerms(seller=Party("Seaside Lda"))))
+    hotel.book()
+    assert hotel.immediate[-1].hotel.contact is None
 
 
 def test_a_payment_sends_a_receipt_whatever_the_status_of_the_booking(hotel: NotificationsFixture) -> None:

@@ -46,6 +46,19 @@ def test_a_refund_is_told_with_its_amount(hotel: NotificationsFixture) -> None:
     assert hotel.record_refund(hotel.book(guest=Contact("Ann", None, "+351 1")).id) == ()
 
 
+def test_a_refund_that_did_not_reach_the_guest_is_told_where_it_was_told_as_made(hotel: NotificationsFixture) -> None:
+    booking = hotel.book()
+    hotel.record_payment(booking.id)
+    hotel.record_refund(booking.id, 2_000)
+    paid = hotel.known_bookings[booking.id].paid
+    (told,) = hotel.record_failed_refund(booking.id, 2_000)
+    assert (told.kind, told.amount, told.due_at) == (NoticeKind.REFUND_FAILED, 2_000, 0)
+    assert hotel.known_bookings[booking.id].paid == paid + 2_000
+    assert hotel.record_failed_refund(booking.id, 0) == ()
+    with pytest.raises(UnknownGuest):
+        hotel.record_failed_refund("nobody", 2_000)
+
+
 def wait_for_a_suite(hotel: NotificationsFixture) -> tuple[list[Booking], str]:
     """Book all suites of a night, and let Bea wait for one; the bookings, and the id of the entry."""
     booked = [hotel.book(arrival=30, nights=1, room_type="SUI") for _ in range(2)]

@@ -46,6 +46,7 @@ STEPS: dict[str, Callable[[PaymentsOfAGuest], Payment]] = {
     "void": lambda guest: guest.carry_out(VoidPayment(HOTEL, guest.current().id)),
     "return": lambda guest: guest.execute_payment(ReturnPayment(HOTEL, guest.current().id)),
     "is refunded": lambda guest: guest.settle_payment(guest.current(), "refunded", id="re-1"),
+    "is not paid out": lambda guest: guest.settle_payment(guest.current(), "refund_failed", id="re-1"),
     "is returned": lambda guest: guest.settle_payment(guest.current(), "returned"),
     "refund a part": lambda guest: guest.execute_payment(RefundPayment(HOTEL, guest.current().id, eur(400))),
     "refund the rest": lambda guest: guest.execute_payment(RefundPayment(HOTEL, guest.current().id)),
@@ -80,6 +81,12 @@ LIVES: dict[str, list[Stage]] = {
         Stage("capture", events.PaymentRecorded, CAPTURED),
         Stage("is refunded", events.PaymentRefunded, REFUNDED),
         Stage("is returned", events.PaymentReturned, RETURNED),
+    ],
+    "refunded at the provider, which could not pay it out": [
+        START,
+        CAPTURE,
+        Stage("is refunded", events.PaymentRefunded, REFUNDED),
+        Stage("is not paid out", events.PaymentRefundFailed, CAPTURED),
     ],
     "returned, and refunded as well": [
         START,

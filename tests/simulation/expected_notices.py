@@ -6,7 +6,7 @@ from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
 from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.notifications.rules.scheduling import NoticeDecision
-from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded, PaymentRefundFailed
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import KINDS_OF_A_STAY, PAYMENT_KINDS, Notice, NoticeKind, StayFacts
 from innkeeper.protocol.reservations.booking import BookingStatus
@@ -48,7 +48,7 @@ class ExpectedNotices:
             if known.status is BookingStatus.CONFIRMED:
                 self.stays[name] = known.stay
         for record in disks[BILLING].records():
-            if isinstance(record.event, PaymentRecorded | PaymentRefunded):
+            if isinstance(record.event, PaymentRecorded | PaymentRefunded | PaymentRefundFailed):
                 self._decide(record)
                 self.uncertain.add(f"{record.id}:{NoticeKind.CHANGE.value}")
                 if record.event.booking in without_address | forgotten:

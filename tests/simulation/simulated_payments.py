@@ -137,6 +137,12 @@ class SimulatedPayments(SimulatedBilling):
                 hotel, payment.id, outcome=_DONE[operation.action] if done else "refused",  # type: ignore[arg-type]
                 operation=operation.number, amount=amount if done else None, id=f"re-{operation.number}",
             )  # fmt: skip
+        if payment.refunds and self._random.random() < 0.5:
+            refund = self._random.choice(payment.refunds)
+            operation_failed = refund.operation if self._random.random() < 0.5 else None
+            return SettlePayment(
+                hotel, payment.id, outcome="refund_failed", operation=operation_failed, id=refund.id
+            )  # fmt: skip
         outcome: Any = self._random.choice(["authorised", "captured", "captured", "failed"])
         return SettlePayment(hotel, payment.id, outcome=outcome)
 

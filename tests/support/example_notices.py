@@ -27,6 +27,7 @@ _MORE: dict[NoticeKind, dict[str, Any]] = {
     NoticeKind.HOLD_RELEASED: {"reason": "payment"},
     NoticeKind.RECEIPT: {"amount": 100_000},
     NoticeKind.REFUND: {"amount": 100_000},
+    NoticeKind.REFUND_FAILED: {"amount": 100_000},
     NoticeKind.HOLD_EXPIRING: {"expires_at": EXPIRES},
     NoticeKind.WAITLIST_JOINED: {"locator": ""},
     NoticeKind.WAITLIST_OFFER: {"expires_at": EXPIRES},

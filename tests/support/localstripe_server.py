@@ -1,4 +1,5 @@
-"""Runs localstripe on the loopback, as the server of one test, with what Stripe has beside it: idempotency keys.
+"""Runs localstripe on the loopback, as the server of one test, with what Stripe has beside it: idempotency keys, and
+lists of payment intents by when they were made, the newest first.
 
 As a program it serves on the port of its argument until its standard input ends.
 """
@@ -32,6 +33,15 @@ class LocalStripe:
         request = Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {KEY}"})
         with urlopen(request, urlencode(fields).encode() if fields else None) as reply:
             return json.load(reply)
+
+    def forget_keys(self) -> None:
+        """Forget the idempotency keys, as Stripe does after a day."""
+        self.ask("/forget-keys", all="true")
+
+    def intents(self, payment: str) -> list[Any]:
+        """The payment intents that were made for a payment."""
+        made = self.ask("/v1/payment_intents?limit=1000")["data"]
+        return [one for one in made if one["metadata"].get("innkeeper_payment") == payment]
 
     def card(self, number: str = CARD) -> str:
         """A payment method with this card number."""
@@ -78,6 +88,9 @@ async def _serve() -> None:
 
     @web.middleware
     async def once(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path == "/forget-keys":
+            kept.clear()
+            return web.json_response({})
         key = request.headers.get("Idempotency-Key")
         if key is None or request.method != "POST":
             return await handler(request)  # type: ignore[no-any-return]
@@ -86,6 +99,14 @@ async def _serve() -> None:
             kept[key] = reply.status, reply.text
         return web.Response(status=kept[key][0], text=kept[key][1], content_type="application/json")
 
+    def list_intents(cls: Any, url: str, created: Any = None, **page: Any) -> Any:
+        since = int((created or {}).get("gte", 0))
+        listed = of_any_time(cls, url, **page)
+        listed._list = [one for one in reversed(listed._list) if one.created >= since]
+        return listed
+
+    of_any_time = resources.PaymentIntent._api_list_all.__func__
+    resources.PaymentIntent._api_list_all = classmethod(list_intents)
     server.app.middlewares.insert(0, once)
     runner = web.AppRunner(server.app)
     await runner.setup()

@@ -12,7 +12,7 @@ from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
-from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded, PaymentRefundFailed
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -109,6 +109,16 @@ class NotificationsFixture:
         line = FolioLine(id=2, kind=LineKind.REFUND, business_date=night(0), amount=minor_units, payment="p")
         refund = PaymentRefunded(booking, 1, "p", "cash", line)
         return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", refund))
+
+    def record_failed_refund(self, booking: str, minor_units: int, seq: int = 3) -> tuple[Notice, ...]:
+        """Handle an event of billing that a refund failed, which had counted unless it is 0; its notices."""
+        line = FolioLine(id=3, kind=LineKind.PAYMENT, business_date=night(0), amount=-minor_units, payment="p")
+        failed = PaymentRefundFailed(booking, 1, "p", "simulated", "re-1", line if minor_units else None)
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", failed))
+
+    def apply_billing_event(self, event: Event) -> None:
+        """Handle an event of billing that is about no booking."""
+        assert not self.handle_record(RecordedEvent(HOTEL, 1, self.at, "tester", "request", "cause", event))
 
     def advance_clock(self, microseconds: int) -> None:
         """Advance the clock, and let holds expire. A notice about a change that is due before is sent."""

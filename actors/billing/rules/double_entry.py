@@ -44,7 +44,8 @@ def _charge(event: events.ChargePosted | events.ChargeReversed) -> tuple[Account
 
 
 def _payment(event: Any) -> tuple[AccountEntry, ...]:
-    """Of any event that moves the money of a payment; a chargeback that was won at once moves none."""
+    """Of any event that moves the money of a payment; a chargeback that was won at once moves none,
+    nor does a refund that never counted."""
     if event.line is None:
         return ()
     return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
@@ -66,6 +67,7 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.ChargeReversed: _charge,
         events.PaymentRecorded: _payment,
         events.PaymentRefunded: _payment,
+        events.PaymentRefundFailed: _payment,
         events.PaymentChargedBack: _payment,
         events.PaymentChargebackClosed: _payment,
         events.PaymentReturned: _payment,

@@ -13,6 +13,7 @@ from innkeeper.protocol.billing.payment import (
     Payment,
     PaymentAction,
     PaymentStatus,
+    ProviderRefund,
     RefusalCode,
 )
 from innkeeper.protocol.billing.transitions import KEEPING_STATUS, PAYMENT_TRANSITIONS
@@ -116,9 +117,41 @@ def _refunded(payment: Payment, event: events.PaymentRefunded) -> Changes:
             for one in payment.operations
         ),
     }
-    if event.reference:
-        changes["refunds"] = (*payment.refunds, event.reference)
+    if event.reference or event.operation is not None:
+        refund = ProviderRefund(event.reference, event.line.amount, event.operation)
+        changes["refunds"] = (*payment.refunds, refund)
     return changes | ({"status": payment.status} if refunded < payment.captured else {})
+
+
+def _refund_failed(payment: Payment, event: events.PaymentRefundFailed) -> Changes:
+    """News that was kept may count now."""
+    amount = 0 if event.line is None else -event.line.amount
+    known = refund_of(payment, event.reference, event.operation)
+    failed = ProviderRefund(event.reference, amount, event.operation, failed=True)
+    changes: Changes = {
+        "refunded": payment.refunded - amount,
+        "refunds": (*(one for one in payment.refunds if one is not known), failed),
+        "reason": event.reason,
+        "early": (),
+        "operations": tuple(
+            _replace(one, status=OperationStatus.REFUSED, code=event.code, reason=event.reason)
+            if one.number == event.operation
+            else one
+            for one in payment.operations
+        ),
+    }
+    return changes | ({} if amount and payment.status is PaymentStatus.REFUNDED else {"status": payment.status})
+
+
+def refund_of(payment: Payment, reference: str, operation: int | None) -> ProviderRefund | None:
+    """The refund with this id; else the one without an id that answers this operation; None where it is not known."""
+    for one in payment.refunds:
+        if reference and one.id == reference:
+            return one
+    for one in payment.refunds:
+        if operation is not None and one.operation == operation and not (one.id and reference):
+            return one
+    return None
 
 
 def _charged_back(payment: Payment, event: events.PaymentChargedBack) -> Changes:
@@ -152,6 +185,7 @@ PAYMENT_FOLD = EventTable[Callable[[Payment, Any], Changes]](
         events.PaymentFailed: _failed,
         events.PaymentVoided: _voided,
         events.PaymentRefunded: _refunded,
+        events.PaymentRefundFailed: _refund_failed,
         events.PaymentChargedBack: _charged_back,
         events.PaymentChargebackClosed: _chargeback_closed,
         events.PaymentReturned: _returned,

@@ -5,18 +5,17 @@ counts once. What concerns money that is not captured yet is kept, and counts on
 A failure after the capture, by the provider's own times, is a return; without times, a late one is outdated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from innkeeper.actors.billing.rules.payment_fold import payment_after
+from innkeeper.actors.billing.rules.payment_fold import payment_after, refund_of
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.billing.payment import (
     Chargeback,
     ChargebackStatus,
     Operation,
-    OperationStatus,
     Payment,
     PaymentAction,
     PaymentNews,
@@ -82,8 +81,11 @@ def _captured(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
     early = list(payment.early)
     if payment.status is PaymentStatus.FAILED and 0 < news.at < payment.failed_at:
         early.append(PaymentNews(outcome="returned", code=payment.code, reason=payment.reason))
-    payment = payment_after(payment, recorded)
-    for one in early:
+    yield from _follow_kept(posting, payment_after(payment, recorded), early)
+
+
+def _follow_kept(posting: Posting, payment: Payment, kept: Iterable[PaymentNews]) -> Events:
+    for one in kept:
         for event in follow(posting, payment, one):
             yield event
             payment = payment_after(payment, event)
@@ -140,21 +142,23 @@ def _keep(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
 
 
 def _refunded(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
-    """A refund that names no operation answers a pending one of its amount; else it was made at the provider."""
+    """A refund that names no operation answers a pending one of its amount; else it was made at the provider. One of
+    more than is left is kept: it counts once an earlier one is reported as failed."""
     if not payment.captured:
         yield from _keep(posting, payment, news)
         return
-    operation = next((one for one in payment.operations if one.number == news.operation), None)
-    if news.id in payment.refunds or (operation is not None and operation.status is OperationStatus.DONE):
+    answered = [one.operation for one in payment.refunds if one.operation is not None]
+    if news.operation in answered or refund_of(payment, news.id, None) is not None:
         return
+    asked = [one for one in payment.operations if one.action is PaymentAction.REFUND]
+    operation = next((one for one in asked if one.number == news.operation), None)
     if operation is None:
-        operation = next(
-            (one for one in payment.pending if one.action is PaymentAction.REFUND and one.amount == news.amount), None
-        )
+        operation = next((one for one in asked if one in payment.pending and one.amount == news.amount), None)
     left = payment.captured - payment.refunded
     amount = operation.amount if operation is not None else (news.amount or left)
-    amount = min(amount, left)
-    if amount > 0:
+    if not 0 < amount <= left:
+        yield from _keep(posting, payment, news)
+    else:
         yield events.PaymentRefunded(
             posting.booking,
             payment.folio,
@@ -165,6 +169,27 @@ def _refunded(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
             news.id,
             None if operation is None else operation.number,
         )
+
+
+def _refund_failed(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
+    """Books a refund back that had counted. One that is reported as failed before it is as made never counts."""
+    if not payment.captured:
+        yield from _keep(posting, payment, news)
+        return
+    known = refund_of(payment, news.id, news.operation)
+    if known is not None and known.failed:
+        return
+    line, operation = None, None
+    if known is not None:
+        line, operation = posting.line(LineKind.PAYMENT, payment.id, payment.method, -known.amount), known.operation
+    elif (asked := _pending(payment, news)) is not None and asked.action is PaymentAction.REFUND:
+        operation = asked.number
+    failed = events.PaymentRefundFailed(
+        posting.booking, payment.folio, payment.id, payment.method, news.id, line, news.code or RefusalCode.DECLINED,
+        news.reason, operation,
+    )  # fmt: skip
+    yield failed
+    yield from _follow_kept(posting, payment_after(payment, failed), payment.early)
 
 
 def _chargeback_opened(posting: Posting, payment: Payment, news: PaymentNews) -> Events:
@@ -225,6 +250,7 @@ _NEWS: dict[str, Callable[[Posting, Payment, PaymentNews], Events]] = {
     "voided": _voided,
     "refused": _refused,
     "refunded": _refunded,
+    "refund_failed": _refund_failed,
     "chargeback_opened": _chargeback_opened,
     "chargeback_won": _chargeback_closed,
     "chargeback_lost": _chargeback_closed,

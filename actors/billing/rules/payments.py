@@ -28,7 +28,7 @@ from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.sentences import one_of
 
 _DONE = {"void": "voided", "capture": "captured", "refund": "refunded", "return": "returned"}
-_WITH_ID = ("chargeback_opened", "chargeback_won", "chargeback_lost")
+_WITH_ID = ("refund_failed", "chargeback_opened", "chargeback_won", "chargeback_lost")
 
 
 def allowed(payment: Payment) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def settle_payment(state: LedgerState, command: commands.SettlePayment, envelope
     ):
         raise invalid("id", "required", f"expected the provider's id with outcome {command.outcome!r}")
     if len(payment.early) >= limits.payment_operations_max:
-        raise invalid("payment", "news_max", "too much was reported of a payment that is not captured")
+        raise invalid("payment", "news_max", "too much was reported of the payment that does not count yet")
     news = PaymentNews(
         outcome=command.outcome, amount=amount, reference=command.reference, id=command.id, code=command.code,
         operation=command.operation, reason=command.reason, at=command.at, expires_at=command.expires_at,

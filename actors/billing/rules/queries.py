@@ -7,6 +7,7 @@ from innkeeper.actors.billing.rules.lookups import bill_reply, document_reply, f
 from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import queries
+from innkeeper.protocol.billing.queries import OpenBalanceSide
 from innkeeper.protocol.billing.replies import (
     AccountBalance,
     GuestAccountReply,
@@ -14,7 +15,7 @@ from innkeeper.protocol.billing.replies import (
     LedgerReply,
     OpenBalance,
     OpenBalancesReply,
-    OwedBalance,
+    StayBalance,
     TrialBalanceReply,
 )
 from innkeeper.protocol.messages.query import Query
@@ -59,15 +60,20 @@ def _guest_account(state: LedgerState, query: queries.ShowGuestAccount) -> Reply
 
 
 def _open_balances(state: LedgerState, query: queries.ListOpenBalances) -> Reply:
-    owing = sorted(booking for booking in state.owing if booking > query.after)
-    bills = [state.bills[booking] for booking in owing[: query.limit]]
+    listed = {
+        None: state.owed_by_guests | state.owed_to_guests,
+        OpenBalanceSide.OWED_BY_GUEST: state.owed_by_guests,
+        OpenBalanceSide.OWED_TO_GUEST: state.owed_to_guests,
+    }[query.side]
+    found = sorted(booking for booking in listed if booking > query.after)
+    bills = [state.bills[booking] for booking in found[: query.limit]]
     balances = tuple(
-        OwedBalance(
-            bill.booking, bill.stay.locator, bill.folios[0].buyer, bill.stay.status, bill.stay.departure, bill.balance
+        StayBalance(
+            bill.booking, bill.stay.locator, bill.folios[0].buyer, bill.stay.status, bill.stay.departure, bill.owed
         )
         for bill in bills
     )
-    return OpenBalancesReply(state.opened().currency, balances, len(owing) > query.limit)
+    return OpenBalancesReply(state.opened().currency, balances, len(found) > query.limit)
 
 
 def _trial_balance(state: LedgerState, _: queries.TrialBalance) -> Reply:

@@ -7,7 +7,7 @@ place, by `evolve` alone. Bills are never removed: a payment or a correction can
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -42,9 +42,10 @@ _replace = msgspec.structs.replace
 @dataclass(slots=True)
 class LedgerState:
     """One hotel's ledger. `applied_seq` is the sequence number of the last event of reservations that had an effect
-    here; `owing` are the bookings that have ended and for which something is owed; `payments` maps each payment to its
-    booking, `numbers` each booking to those of its documents; `issued` are the highest numbers of each series of
-    invoices and of credit notes."""
+    here; `owed_by_guests` are the bookings that have ended and for which something is owed, `owed_to_guests` those for
+    which more was paid than all nights and charges cost; `payments` maps each payment to its booking, `numbers` each
+    booking to those of its documents; `issued` are the highest numbers of each series of invoices and of credit
+    notes."""
 
     ledger: LedgerDetails | None = None
     seq: int = 0
@@ -52,7 +53,8 @@ class LedgerState:
     lines_posted: int = 0
     bills: dict[str, Bill] = field(default_factory=dict)
     in_house: set[str] = field(default_factory=set)
-    owing: set[str] = field(default_factory=set)
+    owed_by_guests: set[str] = field(default_factory=set)
+    owed_to_guests: set[str] = field(default_factory=set)
     payments: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Invoice] = field(default_factory=dict)
     numbers: dict[str, list[str]] = field(default_factory=dict)
@@ -168,14 +170,25 @@ def keep_bill(state: LedgerState, bill: Bill) -> None:
         state.in_house.add(bill.booking)
     else:
         state.in_house.discard(bill.booking)
-    _note_owing(state, bill)
+    _note_owed(state, bill)
 
 
-def _note_owing(state: LedgerState, bill: Bill) -> None:
-    if bill.balance > 0 and bill.stay.status not in NOT_ENDED:
-        state.owing.add(bill.booking)
+def _note_owed(state: LedgerState, bill: Bill) -> None:
+    """Notes on which side something is owed. Before the end of the stay a guest owes only what is due then."""
+    balance = bill.balance
+    if balance > 0 and bill.stay.status not in NOT_ENDED:
+        state.owed_by_guests.add(bill.booking)
     else:
-        state.owing.discard(bill.booking)
+        state.owed_by_guests.discard(bill.booking)
+    if balance < 0 and bill.owed < 0:
+        state.owed_to_guests.add(bill.booking)
+    else:
+        state.owed_to_guests.discard(bill.booking)
+
+
+def _keep_posted_until(state: LedgerState, bill: Bill, posted_until: date) -> None:
+    changed = state.bills[bill.booking] = _replace(bill, posted_until=posted_until)
+    _note_owed(state, changed)
 
 
 def _change_folio(state: LedgerState, event: events.FolioEvent, **change: Any) -> None:
@@ -183,7 +196,7 @@ def _change_folio(state: LedgerState, event: events.FolioEvent, **change: Any) -
     folio = _replace(bill.folios[event.folio - 1], **change)
     folios = (*bill.folios[: event.folio - 1], folio, *bill.folios[event.folio :])
     changed = state.bills[event.booking] = _replace(bill, folios=folios)
-    _note_owing(state, changed)
+    _note_owed(state, changed)
 
 
 def _buyer_changed(state: LedgerState, _: RecordedEvent, event: events.BuyerChanged) -> None:
@@ -202,7 +215,7 @@ def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePoste
         return
     bill = state.bills[event.booking]
     if line.night is not None:
-        state.bills[event.booking] = _replace(bill, posted_until=line.night + timedelta(days=1))
+        _keep_posted_until(state, bill, line.night + timedelta(days=1))
     elif line.charge is ChargeKind.FEE and cause_seq(record) is not None:
         state.bills[event.booking] = _replace(bill, fee=line.id)
 
@@ -216,7 +229,7 @@ def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed
     if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
         assert event.line.reverses is not None
         bill = state.bills[_charged_first(state, LinePosition(event.booking, event.folio, event.line.reverses))]
-        state.bills[bill.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
+        _keep_posted_until(state, bill, min(bill.posted_until or night, night))
 
 
 def _charged_first(state: LedgerState, place: LinePosition) -> str:
@@ -275,7 +288,8 @@ def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.P
 
 
 def _money_moved(state: LedgerState, record: RecordedEvent, event: Any) -> None:
-    """Money has moved, but for a chargeback that was won before it was reported as opened."""
+    """Money has moved, but for a chargeback that was won before it was reported as opened, and a refund that has
+    failed before it counted."""
     if event.line is not None:
         _add_line(state, event, event.line)
     _payment_changed(state, record, event)
@@ -369,6 +383,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.PaymentFailed: _payment_changed,
         events.PaymentVoided: _payment_changed,
         events.PaymentRefunded: _money_moved,
+        events.PaymentRefundFailed: _money_moved,
         events.PaymentChargedBack: _money_moved,
         events.PaymentChargebackClosed: _money_moved,
         events.PaymentReturned: _money_moved,

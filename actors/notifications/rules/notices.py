@@ -11,10 +11,14 @@ import msgspec
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import (
     KnownHotel,
+    billing_on,
     changed_hotel,
     named_type,
+    on_next_day,
     opened_hotel,
     selling_on,
+    with_ledger,
+    with_renamed_ledger,
 )
 from innkeeper.actors.notifications.rules.scheduling import (
     NOTICE_OF_STATUS,
@@ -28,11 +32,15 @@ from innkeeper.actors.notifications.rules.stays import stay_facts, with_price
 from innkeeper.actors.notifications.rules.waitlist import left, waits
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import (
+    BillingTermsChanged,
+    LedgerOpened,
+    LedgerRenamed,
     PaymentChargebackClosed,
     PaymentChargedBack,
     PaymentMoved,
     PaymentRecorded,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentReturned,
 )
 from innkeeper.protocol.messages.event_table import EventTable
@@ -69,7 +77,7 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
     if rule is None:
         return NoticeDecision(hotel, booking)
     is_unknown = hotel is None or (booking is None and not isinstance(event, _WITH_ALL_TERMS))
-    if is_unknown and isinstance(event, _OF_A_BOOKING) and rule not in (_paid, _refunded):
+    if is_unknown and isinstance(event, _OF_A_BOOKING) and rule not in (_paid, _refunded, _refund_failed):
         return NoticeDecision(hotel, booking)  # the first events of the hotel or booking were dropped
     return rule(hotel, booking, record, event)
 
@@ -78,26 +86,9 @@ def _opened(_: KnownHotel | None, __: None, record: RecordedEvent, event: events
     return NoticeDecision(opened_hotel(record.hotel, event), None)
 
 
-def _hotel_changed(hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.HotelChanged) -> NoticeDecision:
-    return NoticeDecision(hotel and changed_hotel(hotel, event), None)
-
-
-def _sold_otherwise(
-    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.TermsOfSaleChanged
-) -> NoticeDecision:
-    return NoticeDecision(hotel and selling_on(hotel, event.terms), None)
-
-
-def _day_opened(
-    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.BusinessDateRolled
-) -> NoticeDecision:
-    return NoticeDecision(hotel and msgspec.structs.replace(hotel, business_date=event.opened), None)
-
-
-def _type_named(
-    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.RoomTypeAdded | room_events.RoomTypeChanged
-) -> NoticeDecision:
-    return NoticeDecision(hotel and named_type(hotel, event), None)
+def _of_hotel(change: Callable[[KnownHotel, Any], KnownHotel]) -> Callable[..., NoticeDecision]:
+    """The rule of an event that changes what is known of a hotel."""
+    return lambda hotel, _, __, event: NoticeDecision(hotel and change(hotel, event), None)
 
 
 def _held(
@@ -217,31 +208,39 @@ def _no_show(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event:
 def _paid(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRecorded
 ) -> NoticeDecision:
-    return _money_moved(hotel, was, record, event, NoticeKind.RECEIPT, -event.line.amount)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.RECEIPT)
 
 
 def _refunded(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRefunded
 ) -> NoticeDecision:
-    return _money_moved(hotel, was, record, event, NoticeKind.REFUND, event.line.amount)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.REFUND)
+
+
+def _refund_failed(
+    hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRefundFailed
+) -> NoticeDecision:
+    """The guest has a letter about the refund only where it had counted."""
+    if event.line is None:
+        return NoticeDecision(hotel, was)
+    return _money_moved(hotel, was, record, event.line.amount, NoticeKind.REFUND_FAILED)
 
 
 def _money_moved(
     hotel: KnownHotel | None,
     was: KnownBooking | None,
     record: RecordedEvent,
-    event: PaymentRecorded | PaymentRefunded,
+    raised: int,
     kind: NoticeKind,
-    amount: int,
 ) -> NoticeDecision:
     if hotel is None or was is None:
-        raise UnknownGuest(f"{event.booking} of {record.hotel}")
-    now = msgspec.structs.replace(was, paid=was.paid - event.line.amount)
+        raise UnknownGuest(f"{record.id} of {record.hotel}")
+    now = msgspec.structs.replace(was, paid=was.paid - raised)
     if now.email is None:
         return NoticeDecision(hotel, now)
     now, earlier, withdrawn = sent_now(hotel, was, now, record)
     return NoticeDecision(
-        hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=amount)), withdrawn
+        hotel, now, (*earlier, notice(kind, hotel, now, record.id, record.at, amount=abs(raised))), withdrawn
     )
 
 
@@ -285,11 +284,11 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
     "notifications",
     handles={
         events.HotelOpened: _opened,
-        events.HotelChanged: _hotel_changed,
-        events.TermsOfSaleChanged: _sold_otherwise,
-        events.BusinessDateRolled: _day_opened,
-        events.RoomTypeAdded: _type_named,
-        room_events.RoomTypeChanged: _type_named,
+        events.HotelChanged: _of_hotel(changed_hotel),
+        events.TermsOfSaleChanged: _of_hotel(lambda hotel, event: selling_on(hotel, event.terms)),
+        events.BusinessDateRolled: _of_hotel(on_next_day),
+        events.RoomTypeAdded: _of_hotel(named_type),
+        room_events.RoomTypeChanged: _of_hotel(named_type),
         events.BookingHeld: _held,
         events.BookingConfirmed: _confirmed,
         events.BookingModified: _modified,
@@ -312,8 +311,12 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.WaitlistJoined: waits,
         events.WaitlistChanged: waits,
         events.WaitlistLeft: left,
+        LedgerOpened: _of_hotel(with_ledger),
+        LedgerRenamed: _of_hotel(with_renamed_ledger),
+        BillingTermsChanged: _of_hotel(lambda hotel, event: billing_on(hotel, event.terms)),
         PaymentRecorded: _paid,
         PaymentRefunded: _refunded,
+        PaymentRefundFailed: _refund_failed,
         PaymentChargedBack: _payment_taken,
         PaymentChargebackClosed: _payment_taken,
         PaymentReturned: _payment_taken,
@@ -325,9 +328,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         room_events.RoomReopened, room_events.RoomConditionChanged,
         events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
         events.TimelineBegun,
-        billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,
-        billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.LedgerRenamed,
-        billing_events.BillingTermsChanged, billing_events.FolioOpened,
+        billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost,
+        billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.FolioOpened,
         billing_events.FolioTermsChanged, billing_events.BuyerChanged,
         billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
