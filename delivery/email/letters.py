@@ -17,6 +17,7 @@ from time import time_ns
 from typing import Any, NamedTuple
 
 import msgspec
+from innkeeper.delivery.email.merged_templates import with_layout
 from innkeeper.delivery.email.wording import LetterWording, clean, facts
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _BUILT_IN = Path(__file__).parent / "templates"
 _LANGUAGE = "en"
+_LAYOUT_TEXT, _LAYOUT_HTML = "letter.txt", "letter.html"
 _TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _HOTEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _SUBJECT = "Subject:"
@@ -98,8 +100,8 @@ class _Templates:
         requested = _canonical(notice.language)
         source = self._source(requested, notice.kind.value)
         values = facts(notice, source.words, source.language, requested)
-        subject, text = _split_subject(source.text.render(values, layout="letter.txt"))
-        html = source.html.render(values, layout="letter.html").strip() + "\n"
+        subject, text = _split_subject(source.text.render(values, layout=_LAYOUT_TEXT))
+        html = source.html.render(values, layout=_LAYOUT_HTML).strip() + "\n"
         if not html[:9].lower() == "<!doctype":
             raise ValueError(f"the HTML begins with {html[:20]!r}: does the template extend the layout?")
         return Letter(subject, text, html, source.language)
@@ -108,8 +110,12 @@ class _Templates:
         language = next(tag for tag in _nearest(requested) if self._has(f"{tag}/{kind}.txt"))
         dialects = [tag for tag in _nearest(requested) if _root(tag) == _root(language)]
         names = [f"{tag}/{kind}.{ending}" for tag in dialects for ending in ("html", "txt")]
-        text, html = self._text.get_template(f"{language}/{kind}.txt"), self._html.select_template(names)
-        return _Source(language, self._words(language, dialects), text, html)
+        name, words = f"{language}/{kind}.txt", self._words(language, dialects)
+        if self._folders == (_BUILT_IN,):
+            text, html = with_layout(self._text, name, _LAYOUT_TEXT), with_layout(self._html, name, _LAYOUT_HTML)
+        else:
+            text, html = self._text.get_template(name), self._html.select_template(names)
+        return _Source(language, words, text, html)
 
     def _has(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self._folders)
