@@ -13,7 +13,7 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISDIR
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,6 +41,7 @@ _OTHER_SPACE = re.compile(r"[\t\n\v\f\r]")
 _SOURCES_KEPT, _HOTELS_KEPT = 256, 64
 _FILES_MAX = 1_000
 _RECENT_NANOSECONDS = 2_000_000_000
+_REMEMBERED_SECONDS = 1.0
 
 
 class Letters:
@@ -49,6 +50,8 @@ class Letters:
     def __init__(self, own: Path | None) -> None:
         self._own = own
         self._built_in = _Templates(_BUILT_IN)
+        self._without_own = set[str]()
+        self._looked_at = 0.0
 
     def write(self, notice: Notice) -> Letter:
         """The letter for this notice, in the available language nearest to the requested one. The same each time."""
@@ -66,8 +69,19 @@ class Letters:
         return self._built_in.letter(notice)
 
     def has_own(self, hotel: str) -> bool:
-        """Whether a hotel has templates of its own. They may take long: their letters are to be written in a thread."""
-        return self._folder(hotel) is not None
+        """Whether a hotel has templates of its own. They may take long: their letters are to be written in a thread.
+        That it has none is remembered for a second."""
+        if self._own is None:
+            return False
+        if (now := monotonic()) >= self._looked_at + _REMEMBERED_SECONDS:
+            self._without_own.clear()
+            self._looked_at = now
+        if hotel in self._without_own:
+            return False
+        if self._folder(hotel) is None:
+            self._without_own.add(hotel)
+            return False
+        return True
 
     def _folder(self, hotel: str) -> Path | None:
         if self._own is None or not _HOTEL.fullmatch(hotel):
