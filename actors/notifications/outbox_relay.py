@@ -32,6 +32,7 @@ from innkeeper.protocol.values.limits import (
     letter_failing_seconds_max,
     letter_silence_seconds_max,
     letters_at_once_max,
+    letters_gather_seconds,
     letters_per_batch_max,
 )
 
@@ -45,6 +46,7 @@ class OutboxRelay(ListedTask):
     reservations a report about an address; `pause_seconds` is the pause after so many attempts."""
 
     follows_events = False
+    gather_seconds = letters_gather_seconds
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class OutboxRelay(ListedTask):
                 await asyncio.wait({self._reporting})
 
     async def step(self) -> bool:
-        """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
+        """Sends a batch of due notices; returns whether there may be more. Raises `Stalled` where nothing can be sent
         now."""
         self._outbox.finish_erasing()
         self._mark_sent()  # what could not be marked in the step before, as while the disk is full
@@ -99,7 +101,7 @@ class OutboxRelay(ListedTask):
             self._mark_sent()
         await self._sync()
         await self._mark_failed(batch, failures)
-        return has_reported or bool(batch)
+        return has_reported or len(batch) == at_most
 
     async def _send_in_order(self, batch: Mapping[str, DueNotice], failures: dict[str, Exception]) -> None:
         """Sends the first notice to each address, then the second to each whose first does not have to be retried, and
