@@ -82,7 +82,7 @@ class OutboxRelay(ListedTask):
                 await asyncio.wait({self._reporting})
 
     async def step(self) -> bool:
-        """Sends a batch of due notices; returns whether there may be more. Raises `Stalled` where nothing can be sent
+        """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
         now."""
         self._outbox.finish_erasing()
         self._mark_sent()  # what could not be marked in the step before, as while the disk is full
@@ -101,7 +101,8 @@ class OutboxRelay(ListedTask):
             self._mark_sent()
         await self._sync()
         await self._mark_failed(batch, failures)
-        return has_reported or len(batch) == at_most
+        self.has_caught_up = len(batch) < at_most
+        return has_reported or bool(batch)
 
     async def _send_in_order(self, batch: Mapping[str, DueNotice], failures: dict[str, Exception]) -> None:
         """Sends the first notice to each address, then the second to each whose first does not have to be retried, and

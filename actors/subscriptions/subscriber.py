@@ -77,9 +77,7 @@ class Subscriber(ListedTask):
         self._unreadable = False
 
     async def step(self) -> bool:
-        """Handles the next batch; returns whether another one is to follow at once: not where everything is handled
-        that was there before. What was committed meanwhile is announced, as a batch. Raises where no event can be
-        handled now."""
+        """Handles the next batch; returns whether there was one. Raises where no event can be handled now."""
         self._unreadable = False
         if self._inbox is not None and self._inbox.fault:
             raise Stalled(self._inbox.fault)
@@ -100,9 +98,8 @@ class Subscriber(ListedTask):
                 return True
             if batch is not None:
                 await self._process(cursor, batch)
-                if ends and self._has_reached(ends):
-                    return False
-                self.waits_for_events = False
+                self.has_caught_up = bool(ends) and self._has_reached(ends)
+                self.waits_for_events = self.has_caught_up
                 return True
             self._turn = (self._turn + 1) % len(self._cursors)
         return False

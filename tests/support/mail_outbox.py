@@ -97,11 +97,7 @@ class MailOutbox:
         """Send all letters that can be sent now."""
 
         async def send() -> None:
-            while await self.relay.step() or self._is_due():
+            while await self.relay.step():
                 pass
 
         asyncio.run(send())
-
-    def _is_due(self) -> bool:
-        due_at = self.relay.due_at()
-        return due_at is not None and due_at <= self.now
