@@ -32,6 +32,7 @@ from innkeeper.protocol.values.limits import (
     letter_failing_seconds_max,
     letter_silence_seconds_max,
     letters_at_once_max,
+    letters_gather_seconds,
     letters_per_batch_max,
 )
 
@@ -45,6 +46,7 @@ class OutboxRelay(ListedTask):
     reservations a report about an address; `pause_seconds` is the pause after so many attempts."""
 
     follows_events = False
+    gather_seconds = letters_gather_seconds
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class OutboxRelay(ListedTask):
         self._report = report
         self._pause_seconds = pause_seconds
         self._sent: list[str] = []  # sent, or of no use any more, but not marked so yet
+        self._withdrawals = outbox.withdrawals  # when the batch was read
         self._reports: list[AddressReport] = []  # of the sent ones
         self._report_at = 0  # when the next reports are tried
         self._reporting: asyncio.Task[bool] | None = None
@@ -86,6 +89,7 @@ class OutboxRelay(ListedTask):
         if self._outbox.paused:
             return False
         has_reported = await self._send_reports()
+        self._withdrawals = self._outbox.withdrawals
         at_most = letters_at_once_max if self.steps_back else letters_per_batch_max
         batch = {due.notice.id: due for due in self._outbox.due(self.clock(), at_most)}
         failures: dict[str, Exception] = {}
@@ -97,6 +101,7 @@ class OutboxRelay(ListedTask):
             self._mark_sent()
         await self._sync()
         await self._mark_failed(batch, failures)
+        self.has_caught_up = len(batch) < at_most
         return has_reported or bool(batch)
 
     async def _send_in_order(self, batch: Mapping[str, DueNotice], failures: dict[str, Exception]) -> None:
@@ -143,7 +148,7 @@ class OutboxRelay(ListedTask):
                 logger.info("%s of %s is not sent: it is no longer useful", notice.kind.value, notice.booking)
                 self._sent.append(notice.id)
                 settled.add(notice.id)
-            elif self._outbox.is_waiting(notice.id):
+            elif self._outbox.withdrawals == self._withdrawals or self._outbox.is_waiting(notice.id):
                 yield notice
             else:
                 settled.add(notice.id)

@@ -28,7 +28,8 @@ LOCK_CHECK_SECONDS = 0.05  # how often a lock of another process is tried
 class BackgroundTask(ABC):
     """Runs in one event loop, in short steps. While this process is under load, it makes long pauses between them; when
     that has left it behind for long, commands are to make pauses. A task that `follows_events` is notified of commits
-    while it `waits_for_events`."""
+    while it `waits_for_events`. A step that has done all that there was before it may say that it `has_caught_up`: what
+    has come meanwhile is announced, and is then done together with more."""
 
     follows_events = True
     gather_seconds = 0.0
@@ -37,6 +38,7 @@ class BackgroundTask(ABC):
     def __init__(self, name: str, clock: Callable[[], int], load: LoadMeter = UNLOADED) -> None:
         self.name = name
         self.waits_for_events = False
+        self.has_caught_up = False
         self.stalled = ""
         self.clock = clock
         self._load = load
@@ -82,6 +84,7 @@ class BackgroundTask(ABC):
             self._woken.clear()
             # Set before the step, so that a notification during the step counts too.
             self._notified, self.waits_for_events = False, self.follows_events
+            self.has_caught_up = False
             try:
                 worked = await self.step()
             except Exception as error:
@@ -89,7 +92,7 @@ class BackgroundTask(ABC):
                 await self._stall(error)
                 continue
             self._stalls, self.stalled = 0, ""
-            if not worked:
+            if not worked or self.has_caught_up:
                 await self._wait_for_work()
             elif self.steps_back:
                 self.waits_for_events = False

@@ -82,6 +82,7 @@ class Subscriber(ListedTask):
         if self._inbox is not None and self._inbox.fault:
             raise Stalled(self._inbox.fault)
         limit, at = self._limit(), self.clock()
+        ends = [] if self._ends else [cursor.end for cursor in self._cursors]
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
             changes, end = cursor.changes, self._end(self._turn)
@@ -96,11 +97,19 @@ class Subscriber(ListedTask):
             if changes != cursor.changes:
                 return True
             if batch is not None:
-                self.waits_for_events = False
                 await self._process(cursor, batch)
+                self.has_caught_up = bool(ends) and self._has_reached(ends)
+                self.waits_for_events = self.has_caught_up
                 return True
             self._turn = (self._turn + 1) % len(self._cursors)
         return False
+
+    def _has_reached(self, ends: Sequence[int]) -> bool:
+        """Whether everything is handled up to these ends of the logs, and no parked hotel is to be tried now."""
+        if any(cursor.position < end for cursor, end in zip(self._cursors, ends, strict=True)):
+            return False
+        due_at = self.due_at()
+        return due_at is None or due_at > self.clock()
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""

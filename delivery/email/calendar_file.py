@@ -7,7 +7,7 @@ The form of all files is the same, so that it is written from fixed pieces: the 
 one, as long as the whole letter. The tests read the files with it.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -36,8 +36,7 @@ def calendar_file(notice: Notice, sender: str, at: int) -> CalendarFile | None:
     if status is None or notice.expires_at:
         return None
     hotel, contact, stay = notice.hotel, notice.hotel.contact, notice.stay
-    start = datetime.combine(stay.arrival, time.fromisoformat(hotel.check_in))
-    end = datetime.combine(stay.departure, time.fromisoformat(hotel.check_out))
+    start, end = _local_time(stay.arrival, hotel.check_in), _local_time(stay.departure, hotel.check_out)
     name, address, website, email = clean(hotel.name), list[str](), "", sender
     if contact is not None:
         address, website = [clean(line) for line in contact.address], contact.website
@@ -53,9 +52,9 @@ def calendar_file(notice: Notice, sender: str, at: int) -> CalendarFile | None:
         "BEGIN:VEVENT",
         _folded(f"UID:{notice.booking}@{hotel.id}"),
         f"SEQUENCE:{notice.sequence}",
-        f"DTSTAMP:{instant(at):%Y%m%dT%H%M%SZ}",
-        f"DTSTART;TZID={hotel.timezone}:{start:%Y%m%dT%H%M%S}",
-        f"DTEND;TZID={hotel.timezone}:{end:%Y%m%dT%H%M%S}",
+        f"DTSTAMP:{_form(instant(at // 1_000_000 * 1_000_000))}Z",
+        f"DTSTART;TZID={hotel.timezone}:{_form(start)}",
+        f"DTEND;TZID={hotel.timezone}:{_form(end)}",
         _folded(f"SUMMARY:{_escaped(f'{name} ({clean(notice.locator)})')}"),
         _folded(f"LOCATION:{_escaped(', '.join([name, *address]))}"),
         *([_folded(f"URL:{link}")] if link else ()),
@@ -92,6 +91,17 @@ def _folded(line: str) -> str:
 
 
 @lru_cache(_TIMES_KEPT)
+def _local_time(day: date, clock: str) -> datetime:
+    return datetime.combine(day, time.fromisoformat(clock))
+
+
+@lru_cache(_TIMES_KEPT)
+def _form(at: datetime) -> str:
+    """A time as RFC 5545 writes it."""
+    return f"{at:%Y%m%dT%H%M%S}"
+
+
+@lru_cache(_TIMES_KEPT)
 def _time_zone(name: str, start: datetime, end: datetime) -> str:
     """The component that says what the offset from UTC is at these two local times."""
     zone = ZoneInfo(name)
@@ -107,7 +117,7 @@ def _observance(example: datetime, since: datetime, before: timedelta, after: ti
     """From this local time on, which is one of the offset before, the offset is another one."""
     kind = "DAYLIGHT" if example.dst() else "STANDARD"
     return [
-        f"BEGIN:{kind}", f"DTSTART:{since:%Y%m%dT%H%M%S}", f"TZOFFSETFROM:{_signed(before)}",
+        f"BEGIN:{kind}", f"DTSTART:{_form(since)}", f"TZOFFSETFROM:{_signed(before)}",
         f"TZOFFSETTO:{_signed(after)}", f"END:{kind}",
     ]  # fmt: skip
 

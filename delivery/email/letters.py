@@ -13,10 +13,11 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISDIR
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any, NamedTuple
 
 import msgspec
+from innkeeper.delivery.email.merged_templates import with_layout
 from innkeeper.delivery.email.wording import LetterWording, clean, facts
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _BUILT_IN = Path(__file__).parent / "templates"
 _LANGUAGE = "en"
+_LAYOUT_TEXT, _LAYOUT_HTML = "letter.txt", "letter.html"
 _TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _HOTEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _SUBJECT = "Subject:"
@@ -39,6 +41,7 @@ _OTHER_SPACE = re.compile(r"[\t\n\v\f\r]")
 _SOURCES_KEPT, _HOTELS_KEPT = 256, 64
 _FILES_MAX = 1_000
 _RECENT_NANOSECONDS = 2_000_000_000
+_REMEMBERED_SECONDS = 1.0
 
 
 class Letters:
@@ -47,6 +50,8 @@ class Letters:
     def __init__(self, own: Path | None) -> None:
         self._own = own
         self._built_in = _Templates(_BUILT_IN)
+        self._without_own = set[str]()
+        self._looked_at = 0.0
 
     def write(self, notice: Notice) -> Letter:
         """The letter for this notice, in the available language nearest to the requested one. The same each time."""
@@ -64,8 +69,19 @@ class Letters:
         return self._built_in.letter(notice)
 
     def has_own(self, hotel: str) -> bool:
-        """Whether a hotel has templates of its own. They may take long: their letters are to be written in a thread."""
-        return self._folder(hotel) is not None
+        """Whether a hotel has templates of its own. They may take long: their letters are to be written in a thread.
+        That it has none is remembered for a second."""
+        if self._own is None:
+            return False
+        if (now := monotonic()) >= self._looked_at + _REMEMBERED_SECONDS:
+            self._without_own.clear()
+            self._looked_at = now
+        if hotel in self._without_own:
+            return False
+        if self._folder(hotel) is None:
+            self._without_own.add(hotel)
+            return False
+        return True
 
     def _folder(self, hotel: str) -> Path | None:
         if self._own is None or not _HOTEL.fullmatch(hotel):
@@ -98,8 +114,8 @@ class _Templates:
         requested = _canonical(notice.language)
         source = self._source(requested, notice.kind.value)
         values = facts(notice, source.words, source.language, requested)
-        subject, text = _split_subject(source.text.render(values, layout="letter.txt"))
-        html = source.html.render(values, layout="letter.html").strip() + "\n"
+        subject, text = _split_subject(source.text.render(values, layout=_LAYOUT_TEXT))
+        html = source.html.render(values, layout=_LAYOUT_HTML).strip() + "\n"
         if not html[:9].lower() == "<!doctype":
             raise ValueError(f"the HTML begins with {html[:20]!r}: does the template extend the layout?")
         return Letter(subject, text, html, source.language)
@@ -108,8 +124,12 @@ class _Templates:
         language = next(tag for tag in _nearest(requested) if self._has(f"{tag}/{kind}.txt"))
         dialects = [tag for tag in _nearest(requested) if _root(tag) == _root(language)]
         names = [f"{tag}/{kind}.{ending}" for tag in dialects for ending in ("html", "txt")]
-        text, html = self._text.get_template(f"{language}/{kind}.txt"), self._html.select_template(names)
-        return _Source(language, self._words(language, dialects), text, html)
+        name, words = f"{language}/{kind}.txt", self._words(language, dialects)
+        if self._folders == (_BUILT_IN,):
+            text, html = with_layout(self._text, name, _LAYOUT_TEXT), with_layout(self._html, name, _LAYOUT_HTML)
+        else:
+            text, html = self._text.get_template(name), self._html.select_template(names)
+        return _Source(language, words, text, html)
 
     def _has(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self._folders)

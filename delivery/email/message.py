@@ -28,7 +28,7 @@ _QUOTED_CHARACTERS_MAX = 60
 _SUBJECT_LINE_CHARACTERS_MAX = 78 - len("Subject: ")
 _ENCODED_WORD_BYTES_MAX = 42  # with the name of the header in front of it, the line has at most 78 characters
 _ID_BYTES = 16
-_SENDERS_KEPT, _DATES_KEPT = 256, 16
+_SENDERS_KEPT, _DATES_KEPT, _LINES_KEPT = 256, 16, 1_024
 _PART = (
     "--=_{boundary}\r\n"
     'Content-Type: text/{kind}; charset="utf-8"\r\n'
@@ -168,21 +168,27 @@ def _subject(line: str) -> str:
 
 def _encoded(line: str) -> str:
     """A line in encoded words (RFC 2047), each on a line of its own; none ends within a character."""
-    words, word = list[bytes](), b""
-    for character in line:
-        more = character.encode()
-        if len(word) + len(more) > _ENCODED_WORD_BYTES_MAX:
-            words.append(word)
-            word = b""
-        word += more
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in (*words, word))
+    rest, words = line.encode(), list[bytes]()
+    while len(rest) > _ENCODED_WORD_BYTES_MAX:
+        end = _ENCODED_WORD_BYTES_MAX
+        while rest[end] & 0b1100_0000 == 0b1000_0000:  # within a character
+            end -= 1
+        words.append(rest[:end])
+        rest = rest[end:]
+    return "\r\n ".join([f"=?utf-8?b?{b64encode(word).decode()}?=" for word in (*words, rest)])
 
 
 def _quoted_printable(text: str) -> bytes:
     """A text in quoted-printable form (RFC 2045), in lines of at most 76 characters."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return b2a_qp(text.encode()).replace(b"\n", b"\r\n")
+    return b"\r\n".join(map(_quoted_printable_line, text.split("\n")))
+
+
+@lru_cache(_LINES_KEPT)
+def _quoted_printable_line(line: str) -> bytes:
+    """A line in quoted-printable form. Most lines of HTML are the same in all letters."""
+    return b2a_qp(line.encode()).replace(b"\n", b"\r\n")
 
 
 @lru_cache(_DATES_KEPT)

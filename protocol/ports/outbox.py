@@ -95,6 +95,10 @@ class OutboxChanges(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox(Protocol):
     """Stores hotels and bookings as opaque bytes, which only the caller reads, and notices. For one thread."""
 
+    withdrawals: int
+    """How often notices were withdrawn or erased since the outbox was opened: where that has not changed, those that
+    were read before it are still there, unless they were sent."""
+
     def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Returns what is known of these hotels, by id."""
 

@@ -31,7 +31,8 @@ class ServiceStore(Protocol):
         """Opens the cursor of the request's subscriber in this log, or creates it."""
 
     def transaction(self) -> AbstractContextManager[object]:
-        """Opens a transaction: all that is written in it is stored at its end, or nothing where it raises."""
+        """Opens a transaction: all that is written in it is stored at its end, or nothing where it raises. One that is
+        opened within another is a part of it; what it raises is to end the other too."""
 
     def check_lock(self) -> None:
         """Raises JournalLocked where another process holds the lock of the database now. What writes raises that too;

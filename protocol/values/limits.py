@@ -108,6 +108,7 @@ retry_seconds_max = 6 * 3_600
 retry_after_seconds_max = 3_600
 letters_at_once_max = 4
 letters_per_batch_max = 64
+letters_gather_seconds = 0.1
 letter_failing_seconds_max = 5 * 24 * 3_600
 address_reports_at_once_max = 64
 address_report_retry_seconds = 5

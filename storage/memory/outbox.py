@@ -28,6 +28,7 @@ class MemoryOutbox:
 
     def __init__(self, database: MemoryDatabase, name: str) -> None:
         """`name` is the subscriber that its dead letters name."""
+        self.withdrawals = 0
         self._database = database
         self._name = name
         self._hotels, self._bookings = database.table("hotels"), database.table("bookings")
@@ -51,6 +52,7 @@ class MemoryOutbox:
 
     def store(self, changes: OutboxChanges) -> None:
         """See `Outbox`."""
+        self.withdrawals += bool(changes.withdrawn or changes.erased)
         with self._database.transaction():
             self._hotels.update(changes.hotels)
             self._bookings.update(changes.bookings)

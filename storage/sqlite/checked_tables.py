@@ -7,8 +7,8 @@ connection without the function cannot change one.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,21 @@ class CheckedDatabase(sqlite_utils.Database):
     """A database of such tables, with a connection whose errors name the file."""
 
     conn: StoreConnection
+
+    @contextmanager
+    def atomic(self) -> Generator["CheckedDatabase"]:
+        """Opens a transaction. Within one that is open, this is a part of it: where it raises, nothing of the whole is
+        stored. The savepoint that it would otherwise be takes half of the time of what is written in it, as SQLite
+        copies each page before."""
+        if not self.conn.in_transaction:
+            with super().atomic():
+                yield self
+            return
+        try:
+            yield self
+        except BaseException:
+            self.rollback()
+            raise
 
 
 def row_checksum(*row: object) -> int:

@@ -79,6 +79,7 @@ class SqliteOutbox:
 
     def __init__(self, db: CheckedDatabase, name: str) -> None:
         """`name` is the subscriber that its dead letters name."""
+        self.withdrawals = 0
         self._db = db
         self._name = name
 
@@ -105,6 +106,7 @@ class SqliteOutbox:
 
     def store(self, changes: OutboxChanges) -> None:
         """See `Outbox`."""
+        self.withdrawals += bool(changes.withdrawn or changes.erased)
         conn = self._db.conn
         with self._db.atomic():
             conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(changes.hotels.items()))

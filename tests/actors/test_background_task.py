@@ -176,3 +176,21 @@ def test_a_task_whose_log_is_damaged_says_so_once_and_retries(
     assert "event 2 cannot be decoded" in task.stalled
     assert ["event 2" in record.getMessage() for record in caplog.records] == [True]
     assert "Traceback" not in caplog.text
+
+
+def test_a_task_that_has_caught_up_takes_the_next_step_when_it_is_notified() -> None:
+    task = CountedTask(steps_left=10_000)
+
+    def catch_up() -> None:
+        task.has_caught_up = True
+
+    async def watch() -> None:
+        await until(lambda: task.steps == 1)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert task.steps == 1
+        task.notify()
+        await until(lambda: task.steps == 2)
+
+    task.during = catch_up
+    run_during(task, watch)

@@ -1,8 +1,9 @@
-"""What a subscriber does while it waits: for the log of another process, and for a database that another has locked."""
+"""What a subscriber does while it waits: for the log of another process, for a locked database, for the next events."""
 
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Cursor, Effects, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from support.recording_subscriber import GrowingLog
+from support.recording_subscriber import GrowingLog, RecordingSubscriber, append_events
+from support.waiting import until
 
 SECONDS_MAX = 30
 
@@ -117,3 +119,31 @@ def run(storage: Storage, check: Any) -> None:
                 await check(cursor, log)
 
     asyncio.run(run_check())
+
+
+def test_what_is_committed_while_a_batch_is_handled_waits_for_its_announcement_and_is_not_lost(
+    storage: Storage,
+) -> None:
+    async def run() -> None:
+        subscriber = RecordingSubscriber(storage, GrowingLog())
+        task, is_announced = subscriber.subscriber, False
+
+        def commit_one_more() -> None:
+            subscriber.meanwhile = lambda: None
+            append_events(subscriber, "north")
+            if is_announced:
+                task.notify_of_events()
+
+        with closing(subscriber):
+            append_events(subscriber, "north", "north")
+            subscriber.meanwhile = commit_one_more
+            assert await task.step()
+            assert task.has_caught_up
+            assert subscriber.handled("north") == ["north:1", "north:2"]
+            is_announced, subscriber.meanwhile = True, commit_one_more
+            running = asyncio.create_task(task.run())
+            await until(lambda: subscriber.handled("north") == [f"north:{number}" for number in range(1, 5)])
+            task.stop()
+            await running
+
+    asyncio.run(run())

@@ -136,6 +136,20 @@ def test_a_changed_template_is_used_from_the_next_letter_on(templates: Path) -> 
     assert letters.write(notice()).subject == "Ahoy, Ana Sousa"
 
 
+def test_the_first_template_of_a_hotel_is_noticed_within_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = time.monotonic()
+    monkeypatch.setattr("innkeeper.delivery.email.letters.monotonic", lambda: seconds)
+    letters = Letters(tmp_path)
+    assert not letters.has_own("seaside")
+    write_template(tmp_path, "en/confirmation.txt", OWN_TEMPLATE)
+    assert not letters.has_own("seaside")
+    seconds += 1
+    assert letters.has_own("seaside")
+    assert not letters.has_own("hillside")
+
+
 def test_a_template_that_was_compiled_before_is_compiled_again_after_a_change(
     templates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

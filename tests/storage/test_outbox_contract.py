@@ -75,7 +75,9 @@ def test_notices_are_due_in_the_order_of_their_decision(outbox: Outbox, storage:
 
 def test_a_withdrawn_notice_is_removed(outbox: Outbox) -> None:
     outbox.store(OutboxChanges(notices=[letter("a"), letter("b")]))
+    before = outbox.withdrawals
     outbox.store(OutboxChanges(notices=[letter("c")], withdrawn=["a", "unknown"]))
+    assert outbox.withdrawals > before
     assert due(outbox) == ["b", "c"]
 
 
