@@ -2,7 +2,7 @@
 
 import gc
 
-_NEW_OBJECTS = 10_000  # net allocations of containers before a collection
+_NEW_OBJECTS = 50_000  # net allocations of containers before a collection
 
 
 def freeze_startup_objects() -> None:
