@@ -67,7 +67,8 @@ def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> t
         if terms := hotel.terms_of_sale[sold.terms - 1].taxes:
             dates = dates or [other.night for other in nights]
             taxes = taxes_on(amount, night_taxes(terms, dates, place, guests))
-            total += added(taxes)
+            if on_top := added(taxes):  # else both are one number in memory
+                total += on_top
         lines.append(PriceLine(sold.night, amount, total, sold.terms, taxes))
     return tuple(lines)
 
@@ -81,13 +82,16 @@ def new_stay(
     for day in range(request.arrival.toordinal(), request.departure.toordinal()):
         nights.append(SoldNight(date.fromordinal(day), rate, terms.version))  # noqa: PERF401 (on the way of a booking)
     policy = terms.cancellation
+    late_fee = no_show_fee = rate * min(policy.late_nights, len(nights))
+    if policy.no_show_nights != policy.late_nights:
+        no_show_fee = rate * min(policy.no_show_nights, len(nights))
     return {
         "lines": price_nights(hotel, nights, Guests(request.adults, request.children, exemptions)),
         "exemptions": exemptions,
         "terms": terms.version,
         "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
-        "late_fee": rate * min(policy.late_nights, len(nights)),
-        "no_show_fee": rate * min(policy.no_show_nights, len(nights)),
+        "late_fee": late_fee,
+        "no_show_fee": no_show_fee,
     }
 
 
