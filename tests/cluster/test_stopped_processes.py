@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout
-from cluster.test_processes import (
+from cluster.test_killed_processes import (
     PARTITIONS,
     PARTS,
     client,
