@@ -72,13 +72,6 @@ class OutboxRelay(ListedTask):
         self._reporting: asyncio.Task[bool] | None = None
         self._answered: float | None = None  # when the mail server last answered, while letters are being sent
 
-    def notify(self) -> None:
-        """See `BackgroundTask`. What was withdrawn or erased is not to stay in the file for longer."""
-        if self._outbox.withdrawals == self._withdrawals:
-            super().notify()
-        else:
-            self.hurry()
-
     async def run(self) -> None:
         """Runs steps until the task is stopped. What is being reported then is reported again later."""
         try:

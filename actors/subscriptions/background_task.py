@@ -44,7 +44,7 @@ class BackgroundTask(ABC):
         self._load = load
         self._stalls = 0
         self._logged = RepeatedMessages()
-        self._notified = self._urgent = self._idle = False
+        self._notified = self._idle = False
         self._busy_since = perf_counter()
         self._woken = asyncio.Event()
         self._stopping = False
@@ -62,11 +62,6 @@ class BackgroundTask(ABC):
         self._notified = True
         if self._idle:
             self.wake()
-
-    def hurry(self) -> None:
-        """There is work that is not to wait for more: ends a pause and runs the next step."""
-        self._notified = self._urgent = True
-        self.wake()
 
     def notify_of_events(self) -> None:
         """There are new events."""
@@ -88,7 +83,7 @@ class BackgroundTask(ABC):
             start = perf_counter()
             self._woken.clear()
             # Set before the step, so that a notification during the step counts too.
-            self._notified, self._urgent, self.waits_for_events = False, False, self.follows_events
+            self._notified, self.waits_for_events = False, self.follows_events
             self.has_caught_up = False
             try:
                 worked = await self.step()
@@ -113,7 +108,7 @@ class BackgroundTask(ABC):
         self._idle = True
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
-        if self._notified and self.gather_seconds and not self._urgent and not self._stopping:
+        if self._notified and self.gather_seconds and not self._stopping:
             self._woken.clear()
             await self._sleep(self.gather_seconds)  # a stop ends it
         self._busy_since = perf_counter()

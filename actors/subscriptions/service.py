@@ -162,16 +162,20 @@ class Service(Generic[S]):
         return await task
 
     def subscribe(
-        self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
+        self,
+        request: SubscriptionRequest,
+        handle: EventHandler,
+        batch_events: int = subscriber_batch_events_max,
+        sync: Callable[[], Awaitable[None]] | None = None,
     ) -> Subscription:
-        """See `Subscribers`."""
+        """See `Subscribers`. `sync` is called after each batch; by default it syncs effects that are not derivable."""
         cursors = [self._store.open_cursor(request, name, log) for name, log in self.logs.items()]
         for cursor in cursors:
             if cursor.log in self._ports.local:
                 cursor.check()
-        sync = nothing_to_sync if request.derivable else self._store.sync
+        default = nothing_to_sync if request.derivable else self._store.sync
         subscriber = Subscriber(
-            cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
+            cursors, handle, self._ports.clock, self.load, sync or default, batch_events, self._ports.inbox,
             self._ports.ends,
         )  # fmt: skip
         self.add_task(subscriber)

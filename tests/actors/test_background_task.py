@@ -117,24 +117,6 @@ def test_a_stop_does_not_wait_for_a_task_that_gathers() -> None:
     assert time.perf_counter() - begun < 30
 
 
-def test_urgent_work_does_not_wait_for_more() -> None:
-    task = CountedTask(steps_left=0)
-    task.gather_seconds = 60
-    task.during = lambda: None
-
-    async def hurry() -> None:
-        for number in (1, 2, 3):
-            await until(lambda number=number: task.steps >= number)
-            task.hurry()
-        await until(lambda: task.steps >= 4)
-        task.notify()
-        await asyncio.sleep(5 * STEP_SECONDS)
-        task.hurry()  # while it gathers
-        await until(lambda: task.steps >= 5)
-
-    run_during(task, hurry)
-
-
 def test_a_task_yields_to_other_tasks_of_its_service() -> None:
     task, turns = CountedTask(steps_left=30), []
 
