@@ -10,9 +10,11 @@ from support.gateway import gateway as running_gateway
 from support.waiting import wait_until
 from support.webhook_receiver import webhook_receiver
 
-TEXTS = b"zebedee", b"quux", b"+351 987", b"quince lane", b"allergic to feathers"  # a search index has lower case
+# A search index has lower case; shorter texts come by chance in hashes and Base64.
+TEXTS = b"zebedee", b"quuxington", b"+351 987", b"quince lane", b"allergic to feathers"
 ZEBEDEE = {
-    "name": "Zebedee Quux", "email": "zebedee@example.com", "phone": "+351 987", "address": ["7 Quince Lane", "Faro"],
+    "name": "Zebedee Quuxington", "email": "zebedee@example.com", "phone": "+351 987",
+    "address": ["7 Quince Lane", "Faro"],
 }  # fmt: skip
 SECONDS_MAX = 30
 
