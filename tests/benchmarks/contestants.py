@@ -35,8 +35,8 @@ class Server(NamedTuple):
     database: tuple[int, ...] = ()
 
     def cpu_microseconds(self) -> int:
-        """Processor time that the server has used so far."""
-        return cpu_microseconds(self.process)
+        """Processor time that the server and the processes that it has started have used so far."""
+        return sum(map(cpu_microseconds, _with_children(self.process)))
 
     def resident_bytes(self) -> int:
         """Memory of the server that is in RAM now."""
@@ -72,6 +72,15 @@ def cpu_microseconds(process: int) -> int:
     """User and system time of a process so far, from /proc; it counts in steps of 10 ms."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1_000_000 // _TICKS_PER_SECOND
+
+
+def _with_children(process: int) -> list[int]:
+    """A process, those that its threads have started, and so on."""
+    found = [process]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
 
 
 def innkeeper(data: Path) -> Sequence[str]:
