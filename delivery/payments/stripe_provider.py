@@ -204,7 +204,7 @@ class StripeProvider:
         )
 
     def _refund_update(self, hotel: str, payment: str, refund: Any) -> PaymentUpdate | None:
-        """What a refund tells: nothing, while the bank has not carried it out. It may fail after it had succeeded."""
+        """The news of a refund: none before the bank has carried it out. It may fail after it had succeeded."""
         number = refund["metadata"].get("innkeeper_operation")
         operation = int(number) if number else None
         if refund["status"] in ("failed", "canceled"):

@@ -60,7 +60,7 @@ models and subscribers step back while there are many bookings). Each figure is 
   type, arrival on one of 1,000 dates, one to three nights, another guest each time. In each round the contestants take
   turns; each has a new process and new data, a second to warm up, and {seconds} s that count.
 - *Every subscriber keeping up*: bookings arrive at random at a rate, whether the server is ready for them or not, and
-  every guest gets a letter by SMTP. A rate holds if nobody is more than two seconds behind when the last booking
+  every guest gets a letter by SMTP. A rate holds if no subscriber is more than 2 s behind when the last booking
   arrives. A booking costs, all in, the processor time from the first one until everybody is at rest, by the bookings.
 - After every run PostgreSQL's tables are checked, and after its last run Innkeeper's journal is (`python run.py
   verify`): a single room-night that was sold twice ends the benchmark with an error.

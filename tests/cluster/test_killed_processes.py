@@ -38,14 +38,6 @@ BACK_SECONDS_MAX = 120
 LETTERS_SECONDS_MAX = 90
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """An installation with two gateways and four partitions."""
-    started = Installation(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", "2")
-    yield started
-    started.close()
-
-
 async def client(
     session: ClientSession, records: ClientRecords, chance: random.Random, name: str, done: asyncio.Event
 ) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pickle
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -25,14 +24,6 @@ from support.server_process import program_command, run_to_end
 from support.waiting import wait_until
 
 BACK_SECONDS_MAX = 120
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """An installation with two gateways and four partitions."""
-    started = Installation(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", "2")
-    yield started
-    started.close()
 
 
 def test_hotels_of_a_killed_partition_are_unavailable_and_the_others_go_on(installation: Installation) -> None:

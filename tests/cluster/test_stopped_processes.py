@@ -5,13 +5,10 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 from cluster.test_killed_processes import (
-    PARTITIONS,
     PARTS,
     client,
     compare_with_records,
@@ -25,14 +22,6 @@ from support.server_process import run_to_end
 CLIENTS = 8
 STOPPED_SECONDS = 1.0
 ANSWER_SECONDS_MAX = 60
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """An installation with two gateways."""
-    started = Installation(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", "2")
-    yield started
-    started.close()
 
 
 async def run_clients_while_stopping(installation: Installation, records: ClientRecords, chance: random.Random) -> None:

@@ -168,10 +168,10 @@ def test_a_refund_that_fails_after_it_had_succeeded_is_booked_back(guest: Guest,
     guest.wait(payment, status="refunded")
     made = server.ask(f"/v1/refunds?payment_intent={reference}")["data"][0]
     failed = made | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
-    for kind, told in (
+    for kind, refund in (
         ("refund.failed", failed), ("charge.refund.updated", failed), ("refund.updated", made), ("refund.created", made)
     ):  # fmt: skip
-        guest.notify(kind, told)
+        guest.notify(kind, refund)
     shown = guest.gateway.get(payment).json
     assert (shown["status"], shown["refunded"], guest.paid()) == ("captured", euros("0.00"), euros("100.00"))
     (operation,) = shown["operations"]

@@ -1,4 +1,4 @@
-"""Every end of a promise is told to the guest: of a hold, a place on the waitlist, a booking, a payment."""
+"""The guest gets a letter about every end of a promise: of a hold, a place on the waitlist, a booking, a payment."""
 
 import pytest
 from innkeeper.actors.notifications.rules.notices import UnknownGuest
@@ -46,13 +46,13 @@ def test_a_refund_is_told_with_its_amount(hotel: NotificationsFixture) -> None:
     assert hotel.record_refund(hotel.book(guest=Contact("Ann", None, "+351 1")).id) == ()
 
 
-def test_a_refund_that_did_not_reach_the_guest_is_told_where_it_was_told_as_made(hotel: NotificationsFixture) -> None:
+def test_a_failed_refund_has_a_letter_where_the_refund_had_one(hotel: NotificationsFixture) -> None:
     booking = hotel.book()
     hotel.record_payment(booking.id)
     hotel.record_refund(booking.id, 2_000)
     paid = hotel.known_bookings[booking.id].paid
-    (told,) = hotel.record_failed_refund(booking.id, 2_000)
-    assert (told.kind, told.amount, told.due_at) == (NoticeKind.REFUND_FAILED, 2_000, 0)
+    (failed,) = hotel.record_failed_refund(booking.id, 2_000)
+    assert (failed.kind, failed.amount, failed.due_at) == (NoticeKind.REFUND_FAILED, 2_000, 0)
     assert hotel.known_bookings[booking.id].paid == paid + 2_000
     assert hotel.record_failed_refund(booking.id, 0) == ()
     with pytest.raises(UnknownGuest):
