@@ -131,8 +131,9 @@ class SqliteOutbox:
         ((_, erasing),) = checked_rows(self._db, "SELECT * FROM sending")
         if erasing:
             self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._db.execute("UPDATE sending SET erasing = 0")
+            (blocked, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not blocked:  # by a reader: the next step tries again then
+                self._db.execute("UPDATE sending SET erasing = 0")
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
