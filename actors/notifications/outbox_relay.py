@@ -216,10 +216,10 @@ class OutboxRelay(ListedTask):
         return due_at
 
     def state(self) -> SubscriberState:
-        """See `ListedTask`. `lag` is how many notices are overdue."""
-        late, dead = self._outbox.count(self.clock())
+        """See `ListedTask`. `lag` is how many notices are overdue, and how many reports are not sent."""
+        waiting, dead = self._outbox.count(self.clock())
         stalled = self.stalled or self._silence()
-        return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, stalled)
+        return SubscriberState(self.name, (), {}, waiting, self._outbox.paused, dead, stalled)
 
     def _silence(self) -> str:
         """Says that the mail server has not answered for some time, while it does not."""

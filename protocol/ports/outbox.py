@@ -120,7 +120,7 @@ class Outbox(Protocol):
         failed and is still to be sent."""
 
     def count(self, at: int) -> tuple[int, int]:
-        """Returns the number of notices that are due, and of those that are dead letters."""
+        """Returns how many notices are due and reports wait to be sent, and how many notices are dead letters."""
 
     @property
     def paused(self) -> bool:

@@ -95,7 +95,8 @@ class MemoryOutbox:
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
         due_at = [one.due_at for one in self._notices.values()]
-        return sum(due is not None and due <= at for due in due_at), due_at.count(None)
+        waiting = sum(due is not None and due <= at for due in due_at) + len(self._reports)
+        return waiting, due_at.count(None)
 
     @property
     def paused(self) -> bool:

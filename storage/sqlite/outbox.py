@@ -172,13 +172,14 @@ class SqliteOutbox:
 
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
-        late, dead = self._db.execute(
+        waiting, dead = self._db.execute(
             """
-            SELECT (SELECT count(*) FROM notices WHERE due_at <= ?), (SELECT count(*) FROM notices WHERE due_at IS NULL)
+            SELECT (SELECT count(*) FROM notices WHERE due_at <= ?) + (SELECT count(*) FROM address_reports),
+                (SELECT count(*) FROM notices WHERE due_at IS NULL)
             """,
             (at,),
         ).fetchone()
-        return late, dead
+        return waiting, dead
 
     @property
     def paused(self) -> bool:

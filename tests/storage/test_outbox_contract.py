@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from innkeeper.protocol.notifications.notices import Notice, Recipient
-from innkeeper.protocol.ports.outbox import KeptBooking, Outbox, OutboxChanges
+from innkeeper.protocol.ports.outbox import AddressReport, KeptBooking, Outbox, OutboxChanges
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
@@ -129,6 +129,19 @@ def test_a_dead_letter_is_kept_until_it_is_redriven_or_dropped(outbox: Outbox, s
         assert [one.attempts for one in again.due(10, 9)] == [0] * (1 if drop else 2)
         assert [one.notice.useful_until for one in again.due(10, 1)] == [0], "it is sent however late it is"
         assert again.redrive("a", drop) is None
+
+
+def test_a_report_counts_until_it_is_sent_or_its_booking_erased(outbox: Outbox) -> None:
+    outbox.store(OutboxChanges(notices=(letter("a"), letter("b"))))
+    for id_ in "ab":
+        report = AddressReport(id_, "seaside", "g-1", f"booking {id_}", "ann@example.com", "confirmation", "550")
+        outbox.mark_failed(id_, "refused", at=5, retry_at=None, report=report)
+    assert outbox.count(10) == (2, 2)
+    ((number, _),) = outbox.reports(1)
+    outbox.remove_report(number)
+    assert outbox.count(10) == (1, 2)
+    outbox.store(OutboxChanges(erased=("booking b",)))
+    assert outbox.count(10) == (0, 2)
 
 
 def test_a_mark_on_a_notice_that_is_no_longer_there_changes_nothing(outbox: Outbox) -> None:
