@@ -12,7 +12,15 @@ from innkeeper.http.api.billing_resources import BillingTermsResource, BillResou
 from innkeeper.http.api.invoice_resources import InvoiceResource
 from innkeeper.http.api.operation import Operation
 from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
-from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
+from innkeeper.http.api.resources import (
+    BookingResource,
+    ClosureResource,
+    HotelResource,
+    KnownRoomTypeResource,
+    ListPage,
+    Problem,
+)
+from innkeeper.http.api.rooms import RoomResource
 from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.http.api.waitlist import WaitlistResource
 from innkeeper.protocol.values import limits
@@ -34,10 +42,13 @@ _HEADERS = {
 }
 
 
-_VERSIONED = (
-    BookingResource, HotelResource, WaitlistResource, BillResource, PaymentResource, InvoiceResource,
-    BillingTermsResource,
+_OF_WHAT_IS_NAMED = (
+    KnownRoomTypeResource, RoomResource, ClosureResource, BillResource, PaymentResource, InvoiceResource,
 )  # fmt: skip
+"""The resources whose version is that of the hotel or booking that the path names, also where they are made."""
+
+_VERSIONED = (BookingResource, HotelResource, WaitlistResource, BillingTermsResource, *_OF_WHAT_IS_NAMED)
+_VERSIONED_LISTS = (ListPage[KnownRoomTypeResource], ListPage[RoomResource])
 
 
 def document() -> Schema:
@@ -77,7 +88,7 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     media, schema = ("application/json", schemas[each.answer]) if _is_type(each.answer) else (each.answer, {})
     formats = {media: {"schema": schema}, **{other: {"schema": {}} for other in each.media}}
     answer: Schema = {"description": each.summary, "content": formats}
-    if each.answer in _VERSIONED:
+    if each.answer in (*_VERSIONED, *_VERSIONED_LISTS):
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version."}}
     problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}
     described: Schema = {
@@ -150,7 +161,7 @@ def _header_parameters(each: Operation) -> Iterator[Schema]:
 
 def _changes_what_is_named(each: Operation) -> bool:
     """Whether the path names the resource whose version is expected; a new booking or hotel has none yet."""
-    return each.status == 200 or each.answer in (BillResource, PaymentResource, InvoiceResource)
+    return each.status == 200 or each.answer in _OF_WHAT_IS_NAMED
 
 
 def _is_type(answer: Any) -> bool:

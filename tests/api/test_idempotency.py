@@ -1,4 +1,5 @@
-"""Idempotency keys on every unsafe route: a request takes effect once under its key, also after kill -9."""
+"""Idempotency keys and expected versions on every unsafe route: a request takes effect once under its key, and only on
+the version that it expects."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,20 +15,18 @@ from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.storage.stored_cursor import StoredCursor
 from support.gateway import (
     SELLER,
-    Gateway,
     assert_problem,
-    booking_path,
     hotel_request,
     stay_request,
 )
 from support.gateway import gateway as running_gateway
+from support.openapi_schemas import DOCUMENT
 from support.partition_fixture import night
 from support.payment_updates import wait_for_provider
 from support.waiting import wait_until
-from support.webhook_receiver import WebhookReceiver, webhook_receiver
+from support.webhook_receiver import webhook_receiver
+from support.world import MONEY, SECONDS_MAX, World
 
-SECONDS_MAX = 60
-MONEY = {"amount": "5.00", "currency": "EUR"}
 DISCOUNTS = [{"charge": "minibar", "amount": MONEY, "reason": reason} for reason in ("stale", "warm")]
 BUYER = {"name": "Acme", "address": ["1 Road"]}
 BILLING = {"seller": SELLER}
@@ -41,74 +40,6 @@ class Request(NamedTuple):
     body: Any
     other_path: str
     other_body: Any = None
-
-
-class World:
-    """A gateway with hotels, bookings, payments, a webhook and dead letters, from which requests are made."""
-
-    def __init__(self, gateway: Gateway, receiver: WebhookReceiver) -> None:
-        self.gateway = gateway
-        self.receiver = receiver
-        self.hotel = gateway.open_hotel({"DBL": 60, "SGL": 1})
-        self._nights = count(1)
-        self.numbers = count(1)
-
-    def booking(self) -> str:
-        """The path of a new booking."""
-        return booking_path(self.hotel, self.gateway.book(self.hotel, next(self._nights)))
-
-    def charge(self) -> tuple[str, int]:
-        """The path of the folio of a new booking, and the number of its charge."""
-        folio = f"{self.booking()}/folio"
-        body = {"charge": "minibar", "text": "Water", "amount": MONEY}
-        reply = self.gateway.post(f"{folio}/charges", body)
-        return folio, reply.json["folios"][0]["lines"][-1]["id"]
-
-    def payment(self, capture: bool) -> str:
-        """The path of a new payment, captured or authorised."""
-        body = {"method": "simulated", "amount": MONEY, "capture": capture}
-        path = self.gateway.post(f"{self.booking()}/folio/payments", body).headers["location"]
-        settled = "captured" if capture else "authorised"
-        wait_until(lambda: self.gateway.get(path).json["status"] == settled, SECONDS_MAX)
-        return path
-
-    def guest(self) -> str:
-        """The path of a guest whose stay is over."""
-        booking = self.gateway.book(self.hotel, next(self._nights))
-        assert self.gateway.act(self.hotel, booking, "cancel").status == 200
-        return f"{self.hotel}/guests/{booking['guest']['id']}"
-
-    def waiting(self) -> str:
-        """The path of a new entry of the waitlist."""
-        return self.gateway.post(f"{self.hotel}/waitlist", self.sold_out()).json["id"]
-
-    def sold_out(self) -> dict[str, Any]:
-        """The body of a stay that is sold out."""
-        arrival = next(self._nights)
-        self.gateway.book(self.hotel, arrival, room_type="SGL")
-        return stay_request(arrival, room_type="SGL")
-
-    def webhook(self) -> str:
-        """The path of a new webhook."""
-        body = {"url": self.receiver.url, "events": ["innkeeper.webhook.*"]}
-        return self.gateway.post("/v1/webhooks", body).headers["location"]
-
-    def dead_letter(self) -> str:
-        """The path of a new dead letter."""
-        hotel = self.gateway.open_hotel()
-        assert self.gateway.act(hotel, self.gateway.book(hotel), "cancel").status == 200
-        name = hotel.rpartition("/")[2]
-
-        def found() -> list[str]:
-            letters = self.gateway.get("/v1/dead-letters").json["data"]
-            return [letter["event"] for letter in letters if letter["hotel"] == name]
-
-        wait_until(lambda: bool(found()), SECONDS_MAX)
-        return f"/v1/dead-letters/archive/{found()[0]}"
-
-    def last_event(self, ago: int = 1) -> str:
-        """The id of one of the last events of the log."""
-        return self.gateway.list_all("/v1/events", limit=200)[-ago]["id"]
 
 
 def same_path(path: str, body: Any, other: Any) -> Request:
@@ -181,6 +112,11 @@ def waiting_path(world: World) -> str:
     return f"{world.hotel}/waitlist/{world.waiting()}"
 
 
+def new_hotel(world: World) -> dict[str, Any]:
+    """The body of a new hotel."""
+    return hotel_request(id=f"new-{next(world.numbers)}")
+
+
 def room_type(world: World) -> dict[str, Any]:
     """The body of a new room type."""
     return {"code": f"T{next(world.numbers)}", "name": "Suite", "max_guests": 2, "rate": MONEY}
@@ -215,7 +151,7 @@ PAYMENT = HOTEL + "/payments/{payment}/actions/"
 WEBHOOK = "/v1/webhooks/{webhook}"
 REQUESTS: dict[str, Callable[[World], Request]] = {
     f"POST {HOTEL}/bookings": lambda w: same_path(f"{w.hotel}/bookings", stay_request(), stay_request(2)),
-    "POST /v1/hotels": lambda _: same_path("/v1/hotels", hotel_request(id="once"), hotel_request(id="twice")),
+    "POST /v1/hotels": lambda w: same_path("/v1/hotels", new_hotel(w), new_hotel(w)),
     f"PATCH {HOTEL}": lambda w: same_path(
         w.hotel, {"cancellation": {"free_until_hours": 48}}, {"cancellation": {"free_until_hours": 24}}
     ),
@@ -340,6 +276,16 @@ def test_a_request_takes_effect_once_under_its_key(world: World, route: str) -> 
     paused = [[each["name"], each["paused"]] for each in subscribers["data"]]
     assert [[each["name"], each["paused"]] for each in gateway.get("/v1/subscribers").json["data"]] == paused
     assert len(receiver.received) == received or not ("resend" in route or "ping" in route)
+
+
+@pytest.mark.parametrize("route", REQUESTS)
+def test_a_request_that_expects_another_version_is_refused_where_the_document_says_so(world: World, route: str) -> None:
+    method, path = route.split()
+    documented = DOCUMENT["paths"][path.replace("{action}", "pin")][method.lower()]
+    takes_version = any(one["name"] == "If-Match" for one in documented["parameters"])
+    wanted = REQUESTS[route](world)
+    reply = world.gateway.send(method, wanted.path, wanted.body, {"If-Match": '"999999999"'})
+    assert reply.status == (412 if takes_version else UNSAFE[route].status), reply
 
 
 def test_a_key_is_not_used_up_by_a_change_that_failed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

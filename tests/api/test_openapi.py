@@ -255,6 +255,8 @@ def test_every_reply_conforms_to_the_document(gateway: Gateway, data: Path) -> N
     assert OPERATIONS.keys() - replies.keys() == {"stream_events", "redrive_dead_letter", "drop_dead_letter"}
     for operation, reply in replies.items():
         assert reply.status < 300, (operation, reply)
+        documented = OPERATIONS[operation]["responses"][str(reply.status)].get("headers", {})
+        assert ("ETag" in documented) is (reply.headers.get("etag", "").strip('"').isdigit()), operation
         check_response(operation, reply)
 
 
