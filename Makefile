@@ -22,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory thespian away bench way events simulate machines kill power torture format clean
+.PHONY: help run test check split memory thespian away bench way events errors simulate machines kill power torture format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -82,6 +82,9 @@ way: $(VENV)/ready-to-test  ## Count the files, functions and calls that one boo
 
 events: $(VENV)/ready-to-test  ## Write docs/events.md, the page of all events, from the classes of the events
 	$(BIN)/python tests/support/events_page.py
+
+errors: $(VENV)/ready-to-test  ## Write docs/errors.md, the page of all codes of errors, from the types of the refusals
+	$(BIN)/python tests/support/errors_page.py
 
 simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)

@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.reservations import RefusedResponse
+from innkeeper.http.problem_codes import BODY_TIMEOUT, HUNG_UP
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.values import limits
 
@@ -30,10 +31,10 @@ class ArrivingBodies:
             if self._stopping:
                 raise RefusedResponse(Unavailable("the server is stopping"), {"Connection": "close"}) from None
             detail = f"the body did not arrive in {limits.body_seconds_max} s"
-            raise RequestRejected(408, "body_timeout", detail) from None
+            raise RequestRejected(BODY_TIMEOUT, detail) from None
         except ConnectionError:
             detail = "the connection was closed before the whole body had arrived"
-            raise RequestRejected(400, "hung_up", detail) from None
+            raise RequestRejected(HUNG_UP, detail) from None
 
     async def stop(self, _: web.Application) -> None:
         """Refuses the requests whose bodies are arriving."""

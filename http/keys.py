@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.commands.command_line import CannotRun
+from innkeeper.http.problem_codes import KEY_REQUIRED
 
 BY: web.RequestKey[str] = web.RequestKey("by", str)
 
@@ -64,7 +65,7 @@ class ApiKeys:
             return ""
         name = self.name(request.headers.get("Authorization", ""))
         if name is None:
-            raise RequestRejected(401, "key_required", "a known API key is required: Authorization: Bearer …")
+            raise RequestRejected(KEY_REQUIRED, "a known API key is required: Authorization: Bearer …")
         return name
 
     def name(self, authorization: str) -> str | None:

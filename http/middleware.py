@@ -37,6 +37,7 @@ from innkeeper.http.host_names import (
 )
 from innkeeper.http.keys import BY, ApiKeys
 from innkeeper.http.metrics import Metrics
+from innkeeper.http.problem_codes import CROSS_ORIGIN, MALFORMED_HOST, UNKNOWN_HOST, UNSUPPORTED_MEDIA_TYPE
 from innkeeper.http.problems import REQUEST_ID, error_response
 from innkeeper.protocol.values import limits
 
@@ -99,7 +100,7 @@ class HostPolicy:
         if "Origin" in headers:
             _check_origin(headers.getall("Origin"), origin)
         if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
-            raise RequestRejected(403, "cross_origin", "a page of another origin may only link to this server")
+            raise RequestRejected(CROSS_ORIGIN, "a page of another origin may only link to this server")
         is_json = headers.get("Content-Type") == "application/json" and "Content-Encoding" not in headers
         if not is_json and request.body_exists and request.method not in _SAFE:
             _check_body(request)
@@ -110,7 +111,7 @@ class HostPolicy:
         if len(hosts) != 1:
             number = "no" if not hosts else "more than one"
             raise RequestRejected(
-                400, "malformed_host", f"the request has {number} Host header; one is required (RFC 9112, 3.2)"
+                MALFORMED_HOST, f"the request has {number} Host header; one is required (RFC 9112, 3.2)"
             )
         scheme, host = "http", hosts[0]
         if not request.raw_path.startswith("/") and request.url.host is not None:
@@ -119,11 +120,9 @@ class HostPolicy:
             scheme, host = _forwarded(request, scheme, host)
         authority = authority_of(host)
         if authority is None:
-            raise RequestRejected(
-                400, "malformed_host", f"the host {_shown(host)} is not a host name with an optional port"
-            )
+            raise RequestRejected(MALFORMED_HOST, f"the host {_shown(host)} is not a host name with an optional port")
         if not self._is_known(authority.host) and not _arrived_at(request, authority):
-            raise RequestRejected(421, "unknown_host", _unknown(authority.host))
+            raise RequestRejected(UNKNOWN_HOST, _unknown(authority.host))
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
 
@@ -164,7 +163,7 @@ def _is_health(request: web.Request) -> bool:
 def _check_target(request: web.Request, host: str) -> None:
     """Refuses a request target with a host (`GET http://host/path`) that differs from the Host header."""
     if origin_of(f"http://{request.url.authority}") != origin_of(f"http://{host}"):
-        raise RequestRejected(400, "malformed_host", "the Host header and the request target name different hosts")
+        raise RequestRejected(MALFORMED_HOST, "the Host header and the request target name different hosts")
 
 
 def _arrived_at(request: web.Request, authority: Authority) -> bool:
@@ -182,19 +181,17 @@ def _forwarded(request: web.Request, scheme: str, host: str) -> tuple[str, str]:
     headers = request.headers
     standard = forwarded(headers.getall("Forwarded", ())) if "Forwarded" in headers else {}
     if standard is None:
-        raise RequestRejected(400, "malformed_host", "the Forwarded header is malformed (RFC 7239)")
+        raise RequestRejected(MALFORMED_HOST, "the Forwarded header is malformed (RFC 7239)")
     found = {}
     for name, default in (("host", host), ("proto", scheme)):
         values = {standard[name].lower()} if name in standard else set()
         if common := headers.getall(f"X-Forwarded-{name.title()}", ()):
             values.add(common[-1].rpartition(",")[2].strip().lower())
         if len(values) > 1:
-            raise RequestRejected(400, "malformed_host", f"Forwarded and X-Forwarded-{name.title()} differ")
+            raise RequestRejected(MALFORMED_HOST, f"Forwarded and X-Forwarded-{name.title()} differ")
         found[name] = values.pop() if values else default
     if found["proto"] not in DEFAULT_PORTS:
-        raise RequestRejected(
-            400, "malformed_host", f"the forwarded scheme {_shown(found['proto'])} is not http or https"
-        )
+        raise RequestRejected(MALFORMED_HOST, f"the forwarded scheme {_shown(found['proto'])} is not http or https")
     return found["proto"], found["host"]
 
 
@@ -203,8 +200,7 @@ def _check_origin(origins: Collection[str], own: Origin) -> None:
     for origin in origins:
         if origin_of(origin) != own:
             raise RequestRejected(
-                403,
-                "cross_origin",
+                CROSS_ORIGIN,
                 f"a page of {_shown(origin)} may not make this request to {own}. If both are this server behind a "
                 "proxy, the proxy must forward the host and scheme, and be listed with --trusted-proxy",
             )
@@ -220,13 +216,9 @@ def _is_link(request: web.Request) -> bool:
 def _check_body(request: web.Request) -> None:
     headers = request.headers
     if request.content_type != "application/json":
-        raise RequestRejected(
-            415, "unsupported_media_type", "the body must be JSON, with Content-Type: application/json"
-        )
+        raise RequestRejected(UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, with Content-Type: application/json")
     if "Content-Encoding" in headers:
-        raise RequestRejected(
-            415, "unsupported_media_type", "Content-Encoding is not supported; send the body unencoded"
-        )
+        raise RequestRejected(UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported; send the body unencoded")
 
 
 def _unknown(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the table of statuses, and how each error is rendered."""
+"""Errors as RFC 9457 problem details: how each is rendered."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -8,6 +8,14 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
+from innkeeper.http.problem_codes import (
+    CODE_OF,
+    HEADERS,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    TOO_LARGE,
+    ProblemCode,
+)
 from innkeeper.protocol.billing.refusals import (
     DocumentIncomplete,
     FormatUnavailable,
@@ -44,41 +52,6 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
-
-STATUS: dict[type[Refusal], int] = {
-    refusals.InvalidRequest: 422,
-    refusals.NotFound: 404,
-    HotelExists: 409,
-    DayNotOver: 409,
-    OverstaysOpen: 409,
-    ClockInDoubt: 409,
-    SoldOut: 409,
-    NoSingleRoom: 409,
-    RoomTaken: 409,
-    RoomOccupied: 409,
-    NoRoomAssigned: 409,
-    RoomsStillAvailable: 409,
-    RoomNeeded: 409,
-    RoomTypeNeeded: 409,
-    RoomTypeExists: 409,
-    RoomExists: 409,
-    RoomClosedAlready: 409,
-    ClosureOver: 409,
-    RoomNotClean: 409,
-    WaitsAlready: 409,
-    WaitlistFull: 409,
-    refusals.ActionNotAllowed: 409,
-    GuestHasStays: 409,
-    GuestOwes: 409,
-    SellerIncomplete: 409,
-    FormatUnavailable: 406,
-    DocumentIncomplete: 409,
-    refusals.GuestErased: 410,
-    refusals.StaleVersion: 412,
-    refusals.IdempotencyKeyReused: 422,
-    refusals.BadSignature: 401,
-    refusals.Unavailable: 503,
-}
 
 _OUTCOMES = {
     False: "nothing was changed, try again",
@@ -184,26 +157,20 @@ _TITLES = {
     "cross_origin": "Forbidden for pages of another origin",
 }
 
-_HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
-
 _logged = RepeatedMessages()
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 
-def problem(
-    request: web.Request,
-    status: int,
-    code: str,
-    detail: str,
-    errors: tuple[FieldError, ...] = (),
-    **more: object,
+def _problem(
+    request: web.Request, code: ProblemCode, detail: str, errors: tuple[FieldError, ...] = (), **more: object
 ) -> web.Response:
     """A response with problem details; `more` are members beside the standard ones."""
-    title = _TITLES.get(code, code.replace("_", " ").capitalize())
-    details = Problem(f"/problems/{code}", title, status, detail, code, errors, request.get(REQUEST_ID, ""))
+    name, status = code.name, code.status
+    title = _TITLES.get(name, name.replace("_", " ").capitalize())
+    details = Problem(f"/problems/{name}", title, status, detail, name, errors, request.get(REQUEST_ID, ""))
     body = {**msgspec.structs.asdict(details), **more}
-    headers = _HEADERS.get(status)
+    headers = HEADERS.get(status)
     return web.Response(
         body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/problem+json"
     )
@@ -214,7 +181,7 @@ def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[st
     more = msgspec.structs.asdict(refusal)
     errors = more.pop("errors", ())
     kind = type(refusal)
-    response = problem(request, STATUS[kind], refusal.code, _DETAILS[kind](refusal), errors, **more)
+    response = _problem(request, CODE_OF[kind], _DETAILS[kind](refusal), errors, **more)
     response.headers.update(headers or {})
     return response
 
@@ -227,22 +194,19 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
         case JournalError():
             if _logged.is_due(error):
                 logger.error("request %s cannot be answered: %s", request[REQUEST_ID], error)
-            return problem(request, 503, "unavailable", unavailable_reason(error))
+            unknown = request.method != "GET"  # a command may have been carried out before its reply was read
+            return refusal_response(request, refusals.Unavailable(unavailable_reason(error), unknown))
         case RequestRejected():
-            return problem(request, error.status, error.code, error.detail)
+            return _problem(request, error.code, error.detail)
         case web.HTTPRequestEntityTooLarge():
-            return problem(request, 413, "too_large", f"the body may have at most {limits.body_bytes_max} bytes")
+            return _problem(request, TOO_LARGE, f"the body may have at most {limits.body_bytes_max} bytes")
         case web.HTTPMethodNotAllowed():
-            response = problem(request, 405, "method_not_allowed", f"this resource does not support {request.method}")
+            response = _problem(request, METHOD_NOT_ALLOWED, f"this resource does not support {request.method}")
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
             return response
         case web.HTTPNotFound():
-            return problem(request, 404, "not_found", "there is no resource at this path")
+            return refusal_response(request, refusals.NotFound("resource", request.path))
         case web.HTTPException() if error.status < 400:
             raise error
-        case web.HTTPException():
-            code = error.reason.lower().replace(" ", "_")
-            return problem(request, error.status, code, error.text or error.reason)
     logger.error("request %s failed: %s %s", request[REQUEST_ID], request.method, request.path, exc_info=error)
-    detail = "the server failed; it has logged the error with the request id"
-    return problem(request, 500, "internal_error", detail)
+    return _problem(request, INTERNAL_ERROR, "the server failed; it has logged the error with the request id")

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from innkeeper.http import problem_codes
 from innkeeper.http.api.openapi import document
+from innkeeper.http.api.resources import Problem
 from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.http.api.routing import ROUTES
-from innkeeper.http.problems import STATUS
+from innkeeper.http.problem_codes import PROBLEM_CODES, STATUS
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing import queries as billing_queries
@@ -272,10 +274,16 @@ def test_every_route_is_in_the_openapi_document() -> None:
         assert operation.method.lower() in paths[operation.path.replace("{action}", "cancel")], operation.path
 
 
-def test_every_error_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    missing = {kind.code for kind in STATUS if f"`{kind.code}`" not in readme}
-    assert missing == {"bad_signature"}, "which only payment providers get"
+def test_every_code_of_a_problem_is_in_the_tables() -> None:
+    of_the_gateway = {code for code in vars(problem_codes).values() if isinstance(code, problem_codes.ProblemCode)}
+    assert set(PROBLEM_CODES) == of_the_gateway | set(problem_codes.CODE_OF.values())
+    assert len({code.name for code in PROBLEM_CODES}) == len(PROBLEM_CODES)
+    assert all(code.meaning.endswith(".") for code in PROBLEM_CODES)
+
+
+def test_no_refusal_has_a_field_of_every_problem() -> None:
+    for kind in STATUS:
+        assert not set(kind.__struct_fields__) & set(Problem.__struct_fields__) - {"errors"}, kind.__name__
 
 
 def test_every_limit_is_used() -> None:

@@ -10,6 +10,7 @@ import msgspec
 from innkeeper.http.api.actions import act_on_booking
 from innkeeper.http.api.billing_resources import BillingTermsResource, BillResource, PaymentResource
 from innkeeper.http.api.invoice_resources import InvoiceResource
+from innkeeper.http.api.openapi_problems import PROBLEM_FORMS, problem_responses, replace_refusals, responses_of
 from innkeeper.http.api.operation import Operation
 from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
 from innkeeper.http.api.resources import (
@@ -18,7 +19,6 @@ from innkeeper.http.api.resources import (
     HotelResource,
     KnownRoomTypeResource,
     ListPage,
-    Problem,
 )
 from innkeeper.http.api.rooms import RoomResource
 from innkeeper.http.api.routes import OPERATIONS
@@ -55,9 +55,10 @@ def document() -> Schema:
     """The whole document."""
     operations = list(_with_actions(OPERATIONS))
     forms = {form for each in operations for form in (each.answer, each.body) if _is_type(form)}
-    ordered = sorted(forms, key=str)
-    found, components = msgspec.json.schema_components([*ordered, Problem], ref_template=_SCHEMAS)
-    schemas = dict(zip([*ordered, Problem], found, strict=True))
+    described = (*sorted(forms, key=str), *PROBLEM_FORMS)
+    found, components = msgspec.json.schema_components(described, ref_template=_SCHEMAS)
+    schemas = dict(zip(described, found, strict=True))
+    replace_refusals(components, schemas)
     paths: dict[str, Schema] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
@@ -68,6 +69,7 @@ def document() -> Schema:
         "security": [{}, {"bearer": []}, {"basic": []}],
         "components": {
             "schemas": components,
+            "responses": problem_responses(),
             "securitySchemes": {name: {"type": "http", "scheme": name} for name in ("bearer", "basic")},
         },
     }
@@ -90,16 +92,15 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     answer: Schema = {"description": each.summary, "content": formats}
     if each.answer in (*_VERSIONED, *_VERSIONED_LISTS):
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version."}}
-    problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}
+    headers = list(_header_parameters(each))
     described: Schema = {
         "operationId": _operation_id(each),
         "summary": each.summary,
-        "parameters": [*_path_parameters(each), *_query_parameters(each), *_header_parameters(each)],
+        "parameters": [*_path_parameters(each), *_query_parameters(each), *headers],
         "responses": {
             str(each.status): answer,
             **({"200": {**answer, "description": "What the request would do (`dry_run`)"}} if _is_made(each) else {}),
-            **{status: {**problem, "description": text} for status, text in _refusals(each)},
-            "default": {**problem, "description": "The error"},
+            **responses_of(each, takes_version=any(one["name"] == "If-Match" for one in headers)),
         },
     }
     if each.body is not None:
@@ -112,16 +113,6 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
 def _is_made(each: Operation) -> bool:
     """Whether a preview has another status than the response, which says that something was made."""
     return each.query is DryRunQuery and each.status != 200
-
-
-def _refusals(each: Operation) -> Iterator[tuple[str, str]]:
-    """The errors of the middleware, which precede the operation."""
-    if each.path.startswith("/health/"):
-        return
-    yield "403", "`cross_origin`: the request was made by a page of another origin"
-    if each.method != "GET":
-        yield "415", "`unsupported_media_type`: the body is not JSON"
-    yield "421", "`unknown_host`: the host of the request is not a known one of this server (`--host-name`)"
 
 
 def _operation_id(each: Operation) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from aiohttp import web
 from innkeeper.http.api.validation_messages import refusal_of
+from innkeeper.http.problem_codes import NOT_JSON, TOO_DEEP, ProblemCode
 from innkeeper.protocol.delivery.webhooks import check_event_types
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import BookingStatus
@@ -31,11 +32,10 @@ READ_ARRIVING: web.AppKey[Callable[[web.Request], Awaitable[bytes]]] = web.AppKe
 
 
 class RequestRejected(Exception):
-    """The request is rejected before it is decoded; `status` and `code` are those of the response."""
+    """The request is rejected before it is decoded; the response has this code."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, code: ProblemCode, detail: str) -> None:
         super().__init__(detail)
-        self.status = status
         self.code = code
         self.detail = detail
 
@@ -207,9 +207,9 @@ async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T
     except msgspec.ValidationError as error:
         raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestRejected(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
+        raise RequestRejected(NOT_JSON, f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
-        raise RequestRejected(400, "too_deep", "the body is nested too deeply") from error
+        raise RequestRejected(TOO_DEEP, "the body is nested too deeply") from error
 
 
 def _decode_trimmed(body: bytes, decoder: "msgspec.json.Decoder[T]", refused: msgspec.ValidationError) -> T:

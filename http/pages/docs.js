@@ -1,4 +1,4 @@
-// The API documentation: every operation of /openapi.json with its parameters, body and response.
+// The API documentation: every operation of /openapi.json with its parameters, body and response; and all codes of errors.
 
 import { ask } from "./requests.js";
 import { element, part } from "./elements.js";
@@ -72,6 +72,16 @@ function drawOperation(path, method, operation) {
       ...table(`Response ${status}`, answers.length ? answers : [row(media, {}, false)])));
 }
 
+/** Every code of an error: its status, what it means, and its own fields. */
+function drawErrors() {
+  const codes = Object.values(schemas).filter((schema) => schema.properties?.code?.const);
+  const rows = codes.map(({ properties: { status, code, ...own }, description }) => [status.const, code.const,
+    [description, ...Object.keys(own).length ? [`Fields: ${Object.keys(own).join(", ")}`] : []].join(" ")]);
+  rows.sort(([one], [other]) => one - other);
+  return table("Errors", rows.map(([status, code, meaning]) => element("tr", "", {},
+    ...[element("code", "", {}, code), String(status), meaning].map((cell) => element("td", "", {}, cell)))));
+}
+
 function filter() {
   const words = part("filter").value.toLowerCase().split(/\s+/);
   for (const shown of part("operations").children) {
@@ -85,6 +95,7 @@ async function draw() {
   schemas = components.schemas;
   part("operations").replaceChildren(...Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => drawOperation(path, method, operation))));
+  part("errors").replaceChildren(...drawErrors());
   if (location.hash) part(location.hash.slice(1))?.setAttribute("open", "");
 }
 

@@ -6,7 +6,7 @@ from innkeeper.protocol.messages.refusals import FieldError, Refusal
 
 
 class GuestOwes(Refusal, frozen=True):
-    """The guest cannot be forgotten: these bookings are not balanced."""
+    """The guest cannot be forgotten: the balance of these `bookings` is not zero."""
 
     code: ClassVar[str] = "guest_owes"
     guest: str
@@ -14,7 +14,8 @@ class GuestOwes(Refusal, frozen=True):
 
 
 class SellerIncomplete(Refusal, frozen=True):
-    """No document can be issued: the seller in the hotel's billing terms lacks what the law demands of an invoice."""
+    """No document can be issued: the seller in the hotel's billing terms lacks what the law demands of an invoice,
+    which `lacking` names."""
 
     code: ClassVar[str] = "seller_incomplete"
     lacking: tuple[str, ...]

@@ -23,14 +23,15 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 class InvalidRequest(Refusal, frozen=True):
-    """The request is invalid, whatever the state of the hotel."""
+    """The request is invalid, whatever the state of the hotel; `errors` names the fields and the rules that they
+    break."""
 
     code: ClassVar[str] = "invalid"
     errors: tuple[FieldError, ...]
 
 
 class NotFound(Refusal, frozen=True):
-    """The hotel, booking or other object does not exist."""
+    """The hotel, booking or other object does not exist: `kind` is what was sought, `name` which one."""
 
     code: ClassVar[str] = "not_found"
     kind: str
@@ -38,7 +39,8 @@ class NotFound(Refusal, frozen=True):
 
 
 class ActionNotAllowed(Refusal, frozen=True):
-    """The booking's status or the business date does not allow this action; `allowed` names the actions that are."""
+    """The status of the booking, payment or document, or the business date, does not allow this action; `allowed` names
+    the actions that it allows."""
 
     code: ClassVar[str] = "not_allowed"
     action: str
@@ -47,14 +49,14 @@ class ActionNotAllowed(Refusal, frozen=True):
 
 
 class StaleVersion(Refusal, frozen=True):
-    """The version that the caller expects is not the current one, which is `version`."""
+    """The version that the caller expects (`If-Match`) is not the current one, which is `version`."""
 
     code: ClassVar[str] = "stale_version"
     version: int
 
 
 class BadSignature(Refusal, frozen=True):
-    """The signature of a message is wrong, or too old."""
+    """The signature of a payment provider's notification is wrong, or too old."""
 
     code: ClassVar[str] = "bad_signature"
     reason: str
@@ -74,7 +76,8 @@ class IdempotencyKeyReused(Refusal, frozen=True):
 
 
 class Unavailable(Refusal, frozen=True):
-    """The part is overloaded, or could not write to its disk. Nothing was acknowledged; the caller can try again.
+    """A part of the server is overloaded, stops or does not answer, or cannot read or write what is stored. The caller
+    can try again: nothing was acknowledged.
     Where `unknown`, the command may have been carried out, as when the connection is lost before the result. Where
     `hotel_failed`, the command made its hotel fail, or was in a batch with one that did: it may do so again."""
 

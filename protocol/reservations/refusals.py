@@ -1,7 +1,7 @@
 """The refusals of reservations, beside those that all contexts share."""
 
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from innkeeper.protocol.messages.refusals import Refusal
@@ -19,7 +19,7 @@ class HotelExists(Refusal, frozen=True):
 
 
 class SoldOut(Refusal, frozen=True):
-    """On these nights no room of the type is left."""
+    """No room of the type is left on these `nights` of the stay."""
 
     code: ClassVar[str] = "sold_out"
     room_type: str
@@ -34,7 +34,7 @@ class NoSingleRoom(Refusal, frozen=True):
 
 
 class RoomTaken(Refusal, frozen=True):
-    """The requested room is held by a booking that cannot be moved to another room."""
+    """The requested room is held on these `nights` by bookings that cannot be moved to another room."""
 
     code: ClassVar[str] = "room_taken"
     room: str
@@ -69,7 +69,7 @@ class RoomsStillAvailable(Refusal, frozen=True):
 
 
 class GuestHasStays(Refusal, frozen=True):
-    """The guest cannot be forgotten: these bookings have not ended, or these entries of the waitlist wait."""
+    """The guest cannot be forgotten: these `bookings` have not ended, or these entries of the `waitlist` wait."""
 
     code: ClassVar[str] = "guest_has_stays"
     guest: str
@@ -78,7 +78,7 @@ class GuestHasStays(Refusal, frozen=True):
 
 
 class WaitsAlready(Refusal, frozen=True):
-    """The guest waits for this stay already, with this entry."""
+    """The guest waits for this stay already: `entry` is that of the waitlist."""
 
     code: ClassVar[str] = "waits_already"
     entry: str
@@ -97,12 +97,13 @@ class DayNotOver(Refusal, frozen=True):
 
     code: ClassVar[str] = "day_not_over"
     date: BusinessDate
-    over_at: datetime
+    over_at: Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
     over_at_local: str
 
 
 class OverstaysOpen(Refusal, frozen=True):
-    """The hotel closes no date while guests who were due out are in house: these, of whom at most 100 are named."""
+    """The hotel closes no date while guests who were due out are in house: those of `bookings`, which names at
+    most 100."""
 
     code: ClassVar[str] = "overstays_open"
     bookings: tuple[AuditedBooking, ...]
@@ -130,7 +131,7 @@ class DisplacedBooking(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomNeeded(Refusal, frozen=True):
-    """The room cannot be closed or given up: these bookings need it. They have to be moved or ended first."""
+    """The room cannot be closed or given up: the `displaced` bookings need it. They have to be moved or ended first."""
 
     code: ClassVar[str] = "room_needed"
     room: str
@@ -138,7 +139,8 @@ class RoomNeeded(Refusal, frozen=True):
 
 
 class RoomTypeNeeded(Refusal, frozen=True):
-    """The room type cannot be given up: these bookings have its rooms, or these entries of the waitlist wait for it."""
+    """The room type cannot be given up: the `displaced` bookings have its rooms, or entries of the `waitlist`
+    wait for it."""
 
     code: ClassVar[str] = "room_type_needed"
     room_type: str
@@ -162,7 +164,7 @@ class RoomExists(Refusal, frozen=True):
 
 
 class RoomClosedAlready(Refusal, frozen=True):
-    """The room is closed on some of these nights already, by this closure."""
+    """The room is closed on some of these nights already, by `closure`."""
 
     code: ClassVar[str] = "room_closed"
     room: str

@@ -283,6 +283,7 @@ def test_a_request_that_expects_another_version_is_refused_where_the_document_sa
     method, path = route.split()
     documented = DOCUMENT["paths"][path.replace("{action}", "pin")][method.lower()]
     takes_version = any(one["name"] == "If-Match" for one in documented["parameters"])
+    assert takes_version is ("412" in documented["responses"])
     wanted = REQUESTS[route](world)
     reply = world.gateway.send(method, wanted.path, wanted.body, {"If-Match": '"999999999"'})
     assert reply.status == (412 if takes_version else UNSAFE[route].status), reply

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from innkeeper.http.api import routes
-from jsonschema import Draft202012Validator
+from innkeeper.http.problem_codes import PROBLEM_CODES
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 from support.browser import open_page
-from support.gateway import SELLER, Gateway, HttpResponse, booking_path, stay_request
+from support.gateway import SELLER, Gateway, HttpResponse, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 from support.openapi_schemas import DOCUMENT, OPERATIONS, check_response
 from support.partition_fixture import night
 from support.payment_updates import UPDATE_PATH, payment_update
+from support.problem_schemas import check_problem, code_schemas, schemas_of
+from support.problem_schemas import validate as validate_schema
 from support.waiting import wait_until
 from support.webhook_receiver import webhook_receiver
 
@@ -260,14 +263,72 @@ def test_every_reply_conforms_to_the_document(gateway: Gateway, data: Path) -> N
         check_response(operation, reply)
 
 
+def test_every_code_of_a_problem_is_documented_with_its_status_meaning_and_fields() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["Problem"]["properties"]["code"]["enum"] == sorted(code_schemas())
+    assert code_schemas().keys() == {code.name for code in PROBLEM_CODES}
+    for code in PROBLEM_CODES:
+        schema = code_schemas()[code.name]
+        response = DOCUMENT["components"]["responses"][f"Problem{code.status}"]
+        assert schema["properties"]["status"] == {"const": code.status}
+        assert schema["description"] == code.meaning
+        assert f"`{code.name}`: {code.meaning}" in response["description"]
+        assert set(schema["required"]) == schema["properties"].keys()
+    sold_out = {"status", "code", "room_type", "nights"}
+    assert code_schemas()["sold_out"]["properties"].keys() == sold_out
+
+
+def test_each_status_that_an_operation_can_have_names_its_codes() -> None:
+    responses = OPERATIONS["book"]["responses"]
+    codes = {
+        status: {schema["properties"]["code"]["const"] for schema in schemas_of(response)}
+        for status, response in responses.items()
+        if status.startswith(("4", "5"))
+    }
+    assert {"sold_out", "no_single_room", "room_taken"} <= codes["409"]
+    assert codes["422"] == {"invalid", "idempotency_key_reused"}
+    assert codes["404"] == {"not_found"}
+    assert codes["503"] == {"unavailable"}
+    assert not {"405", "406", "412"} & codes.keys()
+    assert "409" not in OPERATIONS["list_bookings"]["responses"]
+
+
 def test_problems_conform_to_the_document(gateway: Gateway) -> None:
-    schema = OPERATIONS["book"]["responses"]["default"]["content"]["application/problem+json"]["schema"]
     hotel = gateway.open_hotel({"DBL": 1})
     gateway.book(hotel)
-    for body in (b"{", {"room_type": 1}, stay_request(-1), stay_request()):
+    for body, code in (
+        (b"{", "not_json"), ({"room_type": 1}, "invalid"), (stay_request(-1), "invalid"), (stay_request(), "sold_out"),
+    ):  # fmt: skip
         reply = gateway.post(f"{hotel}/bookings", body)
-        assert reply.status >= 400
-        Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(reply.json)
+        assert reply.json["code"] == code
+        check_response("book", reply)
+        validate_schema(DOCUMENT["components"]["schemas"]["Problem"], reply.json)
+
+
+def test_a_problem_with_a_code_status_or_field_that_is_not_documented_fails_the_check(gateway: Gateway) -> None:
+    path = f"{gateway.open_hotel()}/bookings/none"
+    known = gateway.get(path).json
+    check_problem(404, known, "GET", path)
+    sold_out = {**known, "code": "sold_out", "status": 409, "nights": [], "room_type": "DBL"}
+    del sold_out["kind"], sold_out["name"]
+    check_problem(409, sold_out, "PATCH", path)
+    for status, problem in (
+        (404, {**known, "code": "lost"}),
+        (409, {**known, "status": 409}),
+        (409, known),
+        (404, {**known, "more": 1}),
+        (404, {name: value for name, value in known.items() if name != "kind"}),
+        (409, sold_out),
+    ):
+        with pytest.raises((KeyError, AssertionError, ValidationError)):
+            check_problem(status, problem, "GET", path)
+
+
+def test_a_path_that_does_not_exist_is_named_in_the_problem(gateway: Gateway) -> None:
+    problem = assert_problem(gateway.get("/v1/nothing"), 404, "not_found")
+    assert (problem["kind"], problem["name"]) == ("resource", "/v1/nothing")
+    reply = gateway.send_bytes(b"GET /v1/\xff%ff HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert reply.status in (400, 404)
 
 
 @pytest.mark.parametrize(
@@ -311,5 +372,8 @@ def test_the_documentation_page_shows_every_operation(gateway: Gateway, tmp_path
             "price.total",
         ):
             assert text in shown
+        errors = page.evaluate("document.getElementById('errors').textContent")
+        for code in PROBLEM_CODES:
+            assert f"{code.name}{code.status}{code.meaning}" in errors
         page.evaluate("filter.value = 'audit'; filter.dispatchEvent(new Event('input'))")
         page.wait_until("[...document.querySelectorAll('details')].filter(one => !one.hidden).length === 1")

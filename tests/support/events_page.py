@@ -56,7 +56,7 @@ def page() -> str:
     """The whole page."""
     schemas: Schema = document(INSTALLATION)["components"]["schemas"]
     envelope = schemas["CloudEvent"]
-    blocks = [_INTRODUCTION, "## The envelope", _text(envelope["description"]), f"{_fields(envelope)}."]
+    blocks = [_INTRODUCTION, "## The envelope", text_of(envelope["description"]), f"{fields_of(envelope)}."]
     for context in dict.fromkeys(kind.context for kind in wire.ALL_EVENTS):
         kinds = [kind for kind in wire.ALL_EVENTS if kind.context == context]
         blocks += [f"## {context.capitalize()}", *_module_text(kinds[0]), _events(kinds, schemas)]
@@ -70,7 +70,7 @@ def _events(kinds: list[type[Event]], schemas: Schema) -> str:
         schema = schemas[schema_name(kind)]
         first, more = _sentences(schema["description"])
         guest = ", ".join(f"`{part}`" for part in GUEST_PARTS if part in schema["properties"])
-        fields = f"{_fields(schema)}. {more}".strip(". ") + "." if schema["properties"] else more
+        fields = f"{fields_of(schema)}. {more}".strip(". ") + "." if schema["properties"] else more
         lines.append(f"| `{wire.type_name(kind)}` | {first} | {fields} | {guest or 'none'} |")
     return "\n".join(lines)
 
@@ -79,14 +79,18 @@ def _nested(schemas: Schema) -> str:
     """The table of the types that fields of events have."""
     events = {schema_name(kind) for kind in wire.ALL_EVENTS}
     lines = ["| type | what it says | fields, or values |", "|---|---|---|"]
-    for name in sorted(schemas.keys() - events - {"CloudEvent", "Event"}):
-        schema = schemas[name]
-        content = _fields(schema) if "properties" in schema else ", ".join(f"`{value}`" for value in schema["enum"])
-        lines.append(f'| <a name="{name.lower()}"></a>{name} | {_text(schema["description"])} | {content} |')
+    lines += [type_row(name, schemas[name]) for name in sorted(schemas.keys() - events - {"CloudEvent", "Event"})]
     return "\n".join(lines)
 
 
-def _fields(schema: Schema) -> str:
+def type_row(name: str, schema: Schema) -> str:
+    """The row of a type that fields have, to which their types link."""
+    content = fields_of(schema) if "properties" in schema else ", ".join(f"`{value}`" for value in schema["enum"])
+    return f'| <a name="{name.lower()}"></a>{name} | {text_of(schema["description"])} | {content} |'
+
+
+def fields_of(schema: Schema) -> str:
+    """The fields of an object with their types."""
     required = schema.get("required", ())
     fields = []
     for name, field in schema["properties"].items():
@@ -110,20 +114,21 @@ def _type(schema: Schema) -> str:
     return _TYPES[schema.get("format") or schema["type"]]
 
 
-def _text(docstring: str) -> str:
+def text_of(docstring: str) -> str:
+    """A docstring as text in a cell of a table."""
     return " ".join(docstring.split()).replace("|", "\\|")
 
 
 def _sentences(docstring: str) -> tuple[str, str]:
     """The first sentence, and the others."""
-    first, more = re.fullmatch(r"(.*?\.)(?:\s(.*))?", _text(docstring)).groups()  # type: ignore[union-attr]
+    first, more = re.fullmatch(r"(.*?\.)(?:\s(.*))?", text_of(docstring)).groups()  # type: ignore[union-attr]
     return first, more or ""
 
 
 def _module_text(kind: type[Event]) -> Iterator[str]:
     """What the module of an event says of all its events, such as the units of amounts."""
     for paragraph in (sys.modules[kind.__module__].__doc__ or "").strip().split("\n\n"):
-        yield _text(paragraph)
+        yield text_of(paragraph)
 
 
 def _examples() -> Iterator[str]:

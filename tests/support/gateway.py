@@ -31,6 +31,7 @@ from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT
+from support.problem_schemas import MEDIA_TYPE, check_problem
 
 SELLER = {
     "name": "Seaside Lda", "address": ["Rua do Mar 1"], "postal_code": "8000-001", "city": "Faro", "country": "PT",
@@ -309,7 +310,7 @@ def send(port: int, method: str, path: str, body: Any = None, headers: dict[str,
     connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
     try:
         connection.request(method, path, body, {**content_type, **(headers or {})})
-        return _answered(connection.getresponse())
+        return _answered(connection.getresponse(), method, path)
     finally:
         connection.close()
 
@@ -328,8 +329,7 @@ def gateway(
     address: str = "127.0.0.1",
     **more: Any,
 ) -> Iterator[Gateway]:
-    """A gateway on an empty data directory; `more` are arguments of
-    `Gateway` and of `Integrations`."""
+    """A gateway on an empty data directory; `more` are arguments of `Gateway` and of `Integrations`."""
     opened = Gateway(data, keys, split, hosts, address, **more)
     opened.start()
     try:
@@ -348,9 +348,12 @@ def read_response(bare: socket.socket) -> HttpResponse:
         response.close()
 
 
-def _answered(response: HTTPResponse) -> HttpResponse:
+def _answered(response: HTTPResponse, method: str = "", path: str = "") -> HttpResponse:
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return HttpResponse(response.status, headers, response.read())
+    answered = HttpResponse(response.status, headers, response.read())
+    if headers.get("content-type", "").startswith(MEDIA_TYPE):
+        check_problem(answered.status, answered.json, method, path)
+    return answered
 
 
 def booking_path(hotel: str, booking: dict[str, Any]) -> str:
