@@ -162,26 +162,37 @@ _logged = RepeatedMessages()
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 
-def _problem(
-    request: web.Request, code: ProblemCode, detail: str, errors: tuple[FieldError, ...] = (), **more: object
-) -> web.Response:
-    """A response with problem details; `more` are members beside the standard ones."""
-    name, status = code.name, code.status
-    title = _TITLES.get(name, name.replace("_", " ").capitalize())
-    details = Problem(f"/problems/{name}", title, status, detail, name, errors, request.get(REQUEST_ID, ""))
-    body = {**msgspec.structs.asdict(details), **more}
-    headers = HEADERS.get(status)
-    return web.Response(
-        body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/problem+json"
-    )
+def _details(
+    code: ProblemCode, detail: str, request_id: str, errors: tuple[FieldError, ...] = (), **more: object
+) -> dict[str, Any]:
+    """The members of a problem; `more` are those beside the standard ones."""
+    title = _TITLES.get(code.name, code.name.replace("_", " ").capitalize())
+    standard = Problem(f"/problems/{code.name}", title, code.status, detail, code.name, errors, request_id)
+    return {**msgspec.structs.asdict(standard), **more}
 
 
-def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A refusal as problem details, with its further fields (nights, allowed actions) as members."""
+def refusal_details(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The members of the problem that a refusal is: its own fields (nights, allowed actions) are among them."""
     more = msgspec.structs.asdict(refusal)
     errors = more.pop("errors", ())
     kind = type(refusal)
-    response = _problem(request, CODE_OF[kind], _DETAILS[kind](refusal), errors, **more)
+    return _details(CODE_OF[kind], _DETAILS[kind](refusal), request_id, errors, **more)
+
+
+def _response(details: dict[str, Any]) -> web.Response:
+    status = details["status"]
+    headers = HEADERS.get(status)
+    return web.Response(
+        body=msgspec.json.encode(details), status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def _problem(request: web.Request, code: ProblemCode, detail: str) -> web.Response:
+    return _response(_details(code, detail, request.get(REQUEST_ID, "")))
+
+
+def _refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
+    response = _response(refusal_details(refusal, request.get(REQUEST_ID, "")))
     response.headers.update(headers or {})
     return response
 
@@ -190,12 +201,12 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
     """An error of a handler as problem details. Raises a redirection again."""
     match error:
         case Refused():
-            return refusal_response(request, error.refusal, getattr(error, "headers", None))
+            return _refusal_response(request, error.refusal, getattr(error, "headers", None))
         case JournalError():
             if _logged.is_due(error):
                 logger.error("request %s cannot be answered: %s", request[REQUEST_ID], error)
             unknown = request.method != "GET"  # a command may have been carried out before its reply was read
-            return refusal_response(request, refusals.Unavailable(unavailable_reason(error), unknown))
+            return _refusal_response(request, refusals.Unavailable(unavailable_reason(error), unknown))
         case RequestRejected():
             return _problem(request, error.code, error.detail)
         case web.HTTPRequestEntityTooLarge():
@@ -205,7 +216,7 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
             return response
         case web.HTTPNotFound():
-            return refusal_response(request, refusals.NotFound("resource", request.path))
+            return _refusal_response(request, refusals.NotFound("resource", request.path))
         case web.HTTPException() if error.status < 400:
             raise error
     logger.error("request %s failed: %s %s", request[REQUEST_ID], request.method, request.path, exc_info=error)

@@ -5,14 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
 from innkeeper.http.api import routes
-from innkeeper.http.problem_codes import PROBLEM_CODES
+from innkeeper.http.problem_codes import PROBLEM_CODES, STATUS
+from innkeeper.http.problems import refusal_details
+from innkeeper.protocol.messages.refusals import Refusal
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
 from support.browser import open_page
 from support.gateway import SELLER, Gateway, HttpResponse, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
+from support.messages import messages
 from support.openapi_schemas import DOCUMENT, OPERATIONS, check_response
 from support.partition_fixture import night
 from support.payment_updates import UPDATE_PATH, payment_update
@@ -322,6 +327,20 @@ def test_a_problem_with_a_code_status_or_field_that_is_not_documented_fails_the_
     ):
         with pytest.raises((KeyError, AssertionError, ValidationError)):
             check_problem(status, problem, "GET", path)
+
+
+@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.code)
+def test_every_refusal_conforms_to_the_schema_of_its_code(kind: type[Refusal]) -> None:
+    @settings(max_examples=10)
+    @given(messages(kind))
+    def conforms(refusal: Any) -> None:
+        if "displaced" in kind.__struct_fields__:
+            pinned = [msgspec.structs.replace(one, obstacle="pinned") for one in refusal.displaced]
+            refusal = msgspec.structs.replace(refusal, displaced=tuple(pinned))
+        problem = msgspec.json.decode(msgspec.json.encode(refusal_details(refusal, "request-1")))
+        check_problem(STATUS[kind], problem)
+
+    conforms()
 
 
 def test_a_path_that_does_not_exist_is_named_in_the_problem(gateway: Gateway) -> None:
