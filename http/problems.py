@@ -167,7 +167,7 @@ def _details(
 ) -> dict[str, Any]:
     """The members of a problem; `more` are those beside the standard ones."""
     title = _TITLES.get(code.name, code.name.replace("_", " ").capitalize())
-    standard = Problem(f"/problems/{code.name}", title, code.status, detail, code.name, errors, request_id)
+    standard = Problem(f"/docs#error-{code.name}", title, code.status, detail, code.name, errors, request_id)
     return {**msgspec.structs.asdict(standard), **more}
 
 

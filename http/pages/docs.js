@@ -78,7 +78,7 @@ function drawErrors() {
   const rows = codes.map(({ properties: { status, code, ...own }, description }) => [status.const, code.const,
     [description, ...Object.keys(own).length ? [`Fields: ${Object.keys(own).join(", ")}`] : []].join(" ")]);
   rows.sort(([one], [other]) => one - other);
-  return table("Errors", rows.map(([status, code, meaning]) => element("tr", "", {},
+  return table("Errors", rows.map(([status, code, meaning]) => element("tr", "", { id: `error-${code}` },
     ...[element("code", "", {}, code), String(status), meaning].map((cell) => element("td", "", {}, cell)))));
 }
 
@@ -96,7 +96,9 @@ async function draw() {
   part("operations").replaceChildren(...Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => drawOperation(path, method, operation))));
   part("errors").replaceChildren(...drawErrors());
-  if (location.hash) part(location.hash.slice(1))?.setAttribute("open", "");
+  const named = location.hash && part(location.hash.slice(1));
+  named?.setAttribute("open", "");
+  named?.scrollIntoView();
 }
 
 part("filter").addEventListener("input", filter);

@@ -378,6 +378,14 @@ def test_an_operation_whose_handler_reads_a_body_documents_it() -> None:
         assert reads_fields <= (operation.body is not None), f"{operation.method} {operation.path}"
 
 
+def test_the_type_of_a_problem_is_a_link_to_what_it_means(gateway: Gateway, tmp_path: Path) -> None:
+    problem = gateway.get("/v1/hotels/nowhere").json
+    with open_page(f"http://127.0.0.1:{gateway.port}{problem['type']}", tmp_path / "profile") as page:
+        page.wait_until("document.getElementById(location.hash.slice(1)) !== null")
+        assert page.evaluate("document.getElementById(location.hash.slice(1)).cells[0].textContent") == problem["code"]
+        page.wait_until("scrollY > 0")
+
+
 def test_the_documentation_page_shows_every_operation(gateway: Gateway, tmp_path: Path) -> None:
     with open_page(f"http://127.0.0.1:{gateway.port}/docs", tmp_path / "profile") as page:
         page.wait_until(f"document.querySelectorAll('details').length === {len(OPERATIONS)}")
