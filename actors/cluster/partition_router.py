@@ -45,6 +45,10 @@ class PartitionRouter:
         doubts = await asyncio.gather(*(bus.clock_doubt() for bus in self._buses))
         return next(filter(None, doubts), "")
 
+    async def is_erasing(self, hotel: str) -> bool:
+        """See `MessageBus`."""
+        return await self._buses[partition_of(hotel, len(self._buses))].is_erasing(hotel)
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         if hotel is not None:

@@ -124,6 +124,13 @@ class RpcClient(asyncio.Protocol):
                 return str(await self._ask(frames.CLOCK_DOUBT))
         return ""
 
+    async def is_erasing(self, hotel: str) -> bool:
+        """See `MessageBus`. It may be where the partition does not answer."""
+        with suppress(TimeoutError, Refused):
+            async with asyncio.timeout(_FAULT_SECONDS_MAX):
+                return bool(await self._ask(frames.IS_ERASING, hotel))
+        return True
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         positions: Positions = await self._ask(frames.POSITIONS, hotel)

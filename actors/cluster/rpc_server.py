@@ -109,6 +109,8 @@ class RpcServer:
                 return await ports.bus.fault()
             case frames.CLOCK_DOUBT if ports.bus is not None:
                 return await ports.bus.clock_doubt()
+            case frames.IS_ERASING if ports.bus is not None:
+                return await ports.bus.is_erasing(*fields)
             case frames.POSITIONS if ports.bus is not None:
                 return await ports.bus.positions(*fields)
             case frames.ASK_SERVICE if ports.services is not None:

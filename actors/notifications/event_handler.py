@@ -43,7 +43,6 @@ class NotificationsEventHandler:
         self._outbox = outbox
         self._clock = clock
         self._notify_relay = notify_relay
-        self._has_erased = False
         self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             ShowNotificationTerms: self.show_terms,
             ChangeNotificationTerms: self.change_terms,
@@ -104,17 +103,10 @@ class NotificationsEventHandler:
             if replaced_until <= self._clock():
                 raise Stalled("a letter about a change has been sent meanwhile")
             self._outbox.store(changes)
-            self._has_erased = self._has_erased or bool(erased)
-            if notices or erased:
+            if notices:
                 self._notify_relay()
 
         return keep
-
-    async def finish_erasing(self) -> None:
-        """Removes what was erased from the file, after the batch is stored and before others see it as done."""
-        if self._has_erased:
-            self._outbox.finish_erasing()
-            self._has_erased = False
 
     def _bookings_of(self, guest: str, known: Mapping[str, KnownBooking]) -> dict[str, KnownBooking]:
         """All bookings of a guest."""

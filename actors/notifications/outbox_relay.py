@@ -84,7 +84,6 @@ class OutboxRelay(ListedTask):
     async def step(self) -> bool:
         """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
         now."""
-        self._outbox.finish_erasing()
         self._mark_sent()  # what could not be marked in the step before, as while the disk is full
         if self._outbox.paused:
             return False

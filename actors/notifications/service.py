@@ -43,7 +43,7 @@ async def start_notifications(parts: Parts, ports: NotificationsPorts) -> None:
             )
             handler = NotificationsEventHandler(store.outbox, parts.clock, relay.notify)
             request = SubscriptionRequest(NOTIFICATIONS, NOTIFICATIONS_EVENT_TYPES, derivable=True)
-            service.subscribe(request, handler.handle, sync=handler.finish_erasing)
+            service.subscribe(request, handler.handle)
             service.add_task(relay)
             yield handler.handlers
 

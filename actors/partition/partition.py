@@ -23,7 +23,7 @@ from innkeeper.actors.subscriptions.load_meter import LoadMeter, load_commands_m
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
-from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalError, JournalLocked
+from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalError, JournalLocked, JournalUnavailable
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _COMMANDS_WHILE_SYNCING_MIN = 16  # so many are decided while others are synced; fewer gather until that is done
 _IDLE_SECONDS = 2.0
+_ERASING_RETRY_SECONDS = 1.0
 _LOCK_CHECK_SECONDS = 0.05
 _CHECK_ROWS = 1_000
 _CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
@@ -61,6 +62,7 @@ class Partition:
         self.waiting = 0
         self._queue: list[QueuedCommand] = []
         self._decided: deque[tuple[list[QueuedCommand], PendingBatch]] = deque()
+        self._erasing_at = 0.0  # when it is tried again to remove what is left of erased details
         self._wake = asyncio.Event()
         self._to_commit = asyncio.Event()
         self._drained = asyncio.Event()
@@ -105,6 +107,10 @@ class Partition:
     async def clock_doubt(self) -> str:
         """See `MessageBus`."""
         return self._host.watch.doubt if self.ready and self._host is not None else ""
+
+    async def is_erasing(self, _: str) -> bool:
+        """See `MessageBus`."""
+        return not self.ready or self._host is None or self._host.journal.is_erasing
 
     async def positions(self, _: str | None = None) -> Positions:
         """See `MessageBus`."""
@@ -164,6 +170,8 @@ class Partition:
                 await self._drained.wait()
                 if host.is_loading:
                     await self._load_hotels(host)
+            if host.journal.is_erasing and monotonic() >= self._erasing_at:
+                await self._finish_erasing(host.journal)
             if self._decided and len(self._queue) < _COMMANDS_WHILE_SYNCING_MIN:
                 self._wake.clear()
                 await self._wake.wait()  # for more commands, or the end of the sync, before which no result is released
@@ -178,7 +186,7 @@ class Partition:
                     await self._share_processor()
                 idle_since = monotonic()
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
-                await self._wait(host.due_at)
+                await self._wait(host.due_at, _ERASING_RETRY_SECONDS if host.journal.is_erasing else _IDLE_SECONDS)
         await self._drained.wait()
 
     async def _decide_locked(self, host: Host, locked: LockedJournal, batch: list[QueuedCommand]) -> None:
@@ -194,6 +202,16 @@ class Partition:
             self._queue[:0] = locked.release()
             self._locked = None
             logger.info("the journal is no longer locked")
+
+    async def _finish_erasing(self, journal: Journal) -> None:
+        """Removes what is left of erased details in the thread of the journal, while nothing is written or synced."""
+        await self._drained.wait()
+        try:
+            await self._loop.run_in_executor(self._writer, journal.finish_erasing)
+        except JournalUnavailable as error:
+            if self._logged.is_due(error):
+                logger.warning("details of forgotten guests are not removed yet; this is retried: %s", error)
+        self._erasing_at = monotonic() + _ERASING_RETRY_SECONDS
 
     async def _share_processor(self) -> None:
         """Leaves time to subscribers that have been behind for long. Meanwhile commands wait, and those beyond the
@@ -289,9 +307,9 @@ class Partition:
         del queue[:commands_per_batch_max]
         return batch
 
-    async def _wait(self, due_at: int | None) -> None:
+    async def _wait(self, due_at: int | None, seconds_max: float = _IDLE_SECONDS) -> None:
         now = self._clock()  # looked at while nothing is due too: so a jump of the clock is noticed soon
-        seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - now) / 1e6, 0.001), _IDLE_SECONDS)
+        seconds = seconds_max if due_at is None else min(max((due_at - now) / 1e6, 0.001), seconds_max)
         if not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)

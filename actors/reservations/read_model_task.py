@@ -10,6 +10,8 @@ from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.ports.views import FollowingViews
 
+_ERASING_RETRY_MICROSECONDS = 1_000_000
+
 
 class ReadModelTask(BackgroundTask):
     """The background task of the read models of one log."""
@@ -24,5 +26,6 @@ class ReadModelTask(BackgroundTask):
         """See `BackgroundTask`."""
         return await asyncio.to_thread(self._views.follow)
 
-    def due_at(self) -> None:
+    def due_at(self) -> int | None:
         """See `BackgroundTask`."""
+        return self.clock() + _ERASING_RETRY_MICROSECONDS if self._views.is_erasing else None

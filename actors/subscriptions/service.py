@@ -49,10 +49,12 @@ from innkeeper.protocol.values.limits import (
     subscriber_wait_seconds_max,
 )
 from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.002
+_ERASING_SECONDS = 1.0
 _SYNC_SECONDS = 1.0  # so much of what is derived from the logs is derived again after a loss of power
 
 S = TypeVar("S", bound=ServiceStore)
@@ -256,7 +258,10 @@ class Service(Generic[S]):
     async def _answer(self, message: ServiceMessage, transaction: Transaction) -> Reply:
         match message:
             case ListSubscribers():
-                return SubscribersReply((*(worker.state() for worker in self.tasks.values()), *self._consumers()))
+                states = (worker.state() for worker in self.tasks.values())
+                if self._store.is_erasing:
+                    states = (msgspec.structs.replace(state, is_erasing=True) for state in states)
+                return SubscribersReply((*states, *self._consumers()))
             case ListDeadLetters():
                 found = (worker.dead_letters() for worker in self.tasks.values())
                 return DeadLettersReply(tuple(letter for letters in found for letter in letters))
@@ -314,8 +319,9 @@ class Service(Generic[S]):
 async def _beside(
     ports: ServicePorts[S], store: ServiceStore, workers: Mapping[str, ListedTask]
 ) -> AsyncIterator[None]:
-    """Brings to disk what is written, consumes from the broker and keeps the inbox bounded, where there are any."""
-    tasks = [asyncio.create_task(_keep_synced(store))]
+    """Brings to disk what is written, removes what is left of forgotten guests, consumes from the broker and keeps the
+    inbox bounded, where there are any."""
+    tasks = [asyncio.create_task(_keep_synced(store)), asyncio.create_task(_keep_erased(store))]
     if ports.consumer is not None:
         tasks.append(asyncio.create_task(ports.consumer.run()))
     if ports.inbox is not None:
@@ -326,6 +332,20 @@ async def _beside(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+async def _keep_erased(store: ServiceStore) -> None:
+    """Removes what is left of forgotten guests in the store, until cancelled; again and again while a reader is in the
+    way."""
+    logged = RepeatedMessages()
+    while True:
+        await asyncio.sleep(_ERASING_SECONDS)
+        try:
+            if store.is_erasing:
+                store.finish_erasing()
+        except JournalError as error:
+            if logged.is_due(error):
+                logger.warning("details of forgotten guests are not removed yet; this is retried: %s", error)
 
 
 async def _keep_synced(store: ServiceStore) -> None:

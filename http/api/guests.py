@@ -21,6 +21,7 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, ListSubscribers, SubscribersReply
+from innkeeper.protocol.ports.views import KnownGuest
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ForgetGuest
 from innkeeper.protocol.reservations.queries import FindGuest
@@ -126,17 +127,22 @@ async def _known(request: web.Request, guest: Guest) -> KnownGuestResource:
     hotel = request.match_info["hotel"]
     known = await view(request, hotel, lambda views, ends: views.guest(ends, hotel, guest.id))
     bookings = [GuestBooking(one.id, one.locator, one.status, one.arrival, one.departure) for one in known.bookings]
-    erasure = None if known.forgotten_at is None else await _erasure(request, guest.id, known.forgotten_at)
+    erasure = None if known.forgotten_at is None else await _erasure(request, guest.id, known)
     return KnownGuestResource(hotel, guest_resource(guest), bookings, erasure)
 
 
-async def _erasure(request: web.Request, guest: str, position: int) -> Erasure:
-    hotel = request.match_info["hotel"]
+async def _erasure(request: web.Request, guest: str, known: KnownGuest) -> Erasure:
+    """A part has forgotten the guest when it has followed the event, and nothing of the guest is left in its file."""
+    hotel, position = request.match_info["hotel"], known.forgotten_at or 0
     log = log_of_hotel(request, RESERVATIONS, hotel)
     subscribers = (await ask_service(request, ListSubscribers(), SubscribersReply)).subscribers
-    steps = [ErasureStep(RESERVATIONS, True), ErasureStep("lists", True)]
+    erasing = {state.name for state in subscribers if state.is_erasing}
+    for context in (RESERVATIONS, BILLING):  # asked last: what was followed meanwhile may have left something
+        if await request.app[BUSES][context].is_erasing(hotel):
+            erasing.add(context)
+    steps = [ErasureStep(RESERVATIONS, RESERVATIONS not in erasing), ErasureStep("lists", not known.is_erasing)]
     steps += [
-        ErasureStep(state.name, state.positions[log] >= position)
+        ErasureStep(state.name, state.positions[log] >= position and state.name not in erasing)
         for state in subscribers
         if log in state.positions and any(wire.is_of_types(one, state.types) for one in _FORGETTING)
     ]

@@ -157,9 +157,13 @@ class Journal(Protocol):
         what was written, and none is missing. Returns whether there are more. Raises JournalDamaged. May run in another
         thread."""
 
-    def finish_erasing(self) -> bool:
-        """Removes what is left of erased details outside of their table. Returns whether nothing is left: a reader may
-        be in the way, and then it is to be called again."""
+    @property
+    def is_erasing(self) -> bool:
+        """Whether something may be left of erased details outside of their table: `finish_erasing` is to be called."""
+
+    def finish_erasing(self) -> None:
+        """Removes what is left of erased details outside of their table. A reader may be in the way: then there is
+        still something left, and it is to be called again. Not while a commit is written or synced."""
 
     @property
     def timeline(self) -> str:

@@ -56,6 +56,10 @@ class MessageBus(Protocol):
     async def clock_doubt(self) -> str:
         """Returns why the server's clock is in doubt, so that night audits wait; empty where it is not."""
 
+    async def is_erasing(self, hotel: str) -> bool:
+        """Returns whether something may be left of forgotten guests in the file of the journal that holds this hotel's
+        events."""
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """Returns the end of the log that holds this hotel's events; of each log, where `hotel` is None. All that was
         acknowledged before the call is at or before these positions. Raises `Refused`."""

@@ -111,9 +111,6 @@ class Outbox(Protocol):
     def store(self, changes: OutboxChanges) -> None:
         """Stores all of these changes, or nothing; where it is called by `Effects`, together with the cursor's move."""
 
-    def finish_erasing(self) -> None:
-        """Removes what is left in the database of what was erased."""
-
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """Returns the notices that are due, at most so many, in the order in which they were decided; where there are
         more, of those that were scheduled the ones that are due longest. None to an address to which an earlier one has

@@ -42,6 +42,14 @@ class ServiceStore(Protocol):
         """Waits until all that was written before the call is on disk. Raises `JournalError`: then it is unknown what
         is on disk, and each later call raises it again until the store is opened anew."""
 
+    @property
+    def is_erasing(self) -> bool:
+        """Whether something is left of forgotten guests: `finish_erasing` is to be called."""
+
+    def finish_erasing(self) -> None:
+        """Removes what is left of forgotten guests in the database. A reader may be in the way: then there is still
+        something left, and it is to be called again. Raises JournalError."""
+
     def kept_reply(self, key: str) -> StoredReply | None:
         """Returns the reply that was given under this idempotency key, or None."""
 

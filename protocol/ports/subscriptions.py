@@ -184,7 +184,8 @@ class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The progress of a subscriber: `lag` is the number of events that it has not handled, after its positions and of
     hotels that wait, up to the ends of the logs as they were known `lag_age_seconds` ago; `stalled` is the reason why
     it cannot handle any now. `parked` is the number of hotels that wait behind a dead letter or catch up, `waiting` of
-    those that wait until their destination accepts events again."""
+    those that wait until their destination accepts events again. `is_erasing` says that something may be left of
+    forgotten guests in the database of its service."""
 
     name: str
     types: tuple[str, ...]
@@ -195,6 +196,7 @@ class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
     stalled: str = ""
     lag_age_seconds: float = 0.0
     waiting: int = 0
+    is_erasing: bool = False
 
 
 class Cursor(Protocol):

@@ -41,11 +41,13 @@ class BookingPage(msgspec.Struct, frozen=True):
 
 
 class KnownGuest(msgspec.Struct, frozen=True):
-    """The bookings of a guest, newest first, at most `guest_bookings_max`; and the position of the event by which the
-    guest was forgotten, None while the guest is not."""
+    """The bookings of a guest, newest first, at most `guest_bookings_max`; the position of the event by which the guest
+    was forgotten, None while the guest is not; and whether something is left of forgotten guests in the file of the
+    read models."""
 
     bookings: tuple[Booking, ...]
     forgotten_at: int | None
+    is_erasing: bool = False
 
 
 class InvalidCursor(ValueError):
@@ -77,6 +79,10 @@ class Views(Protocol):
 class FollowingViews(Views, Protocol):
     """Read models beside their log."""
 
+    @property
+    def is_erasing(self) -> bool:
+        """Whether something is left of forgotten guests: `follow` is to be called again soon."""
+
     def follow(self) -> bool:
-        """Applies the next events of the log; returns whether there were any. May block on the disk. Raises what
-        reading the log raises."""
+        """Applies the next events of the log, and removes what is left of forgotten guests, where no reader is in the
+        way; returns whether there were any events. May block on the disk. Raises what reading the log raises."""

@@ -168,9 +168,13 @@ class MemoryJournal:
         """See `Journal`."""
         return False
 
-    def finish_erasing(self) -> bool:
+    @property
+    def is_erasing(self) -> bool:
         """See `Journal`."""
-        return True
+        return False
+
+    def finish_erasing(self) -> None:
+        """See `Journal`."""
 
     def hotels(self) -> set[str]:
         """See `Journal`."""

@@ -65,9 +65,6 @@ class MemoryOutbox:
                 if notice.id not in self._notices:
                     self._notices[notice.id] = StoredNotice(next(self._numbers), notice, notice.due_at)
 
-    def finish_erasing(self) -> None:
-        """See `Outbox`."""
-
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
         free = self._not_blocked()

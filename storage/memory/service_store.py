@@ -16,6 +16,8 @@ from innkeeper.storage.stored_cursor import StoredCursor
 class MemoryServiceStore:
     """Implements `protocol.ports.service_store.ServiceStore`."""
 
+    is_erasing = False
+
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
         self._replies = database.table("replies")
@@ -33,6 +35,9 @@ class MemoryServiceStore:
 
     async def sync(self) -> None:
         """See `ServiceStore`; nothing here outlives the process."""
+
+    def finish_erasing(self) -> None:
+        """See `ServiceStore`."""
 
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""

@@ -90,6 +90,11 @@ class MemoryViews:
         found.sort(key=lambda booking: booking.arrival)
         return (self._hotels[hotel], found) if hotel in self._hotels else None
 
+    @property
+    def is_erasing(self) -> bool:
+        """See `FollowingViews`."""
+        return False
+
     def follow(self) -> bool:
         """See `FollowingViews`."""
         with self._lock:

@@ -159,7 +159,7 @@ class SqliteJournal(JournalFile):
             self._db.execute("ROLLBACK")
             raise
         self._written = written
-        self._unfinished = self._unfinished or bool(forgotten)
+        self.is_erasing = self.is_erasing or bool(forgotten)
         return position
 
     def _try_to_write(self) -> None:
@@ -175,8 +175,6 @@ class SqliteJournal(JournalFile):
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
         self._head = self._written
-        if self._unfinished:
-            self.finish_erasing()
         if self._head_file is not None and monotonic() >= self._head_file.due_at:
             self.note_head()
 

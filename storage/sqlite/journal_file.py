@@ -12,6 +12,7 @@ from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, GENESIS, damaged, u
 from innkeeper.storage.sqlite.journal_head import HeadFile
 from innkeeper.storage.sqlite.schema import check_lock, close_writer, migrate, never_wait
 from innkeeper.storage.sqlite.timelines import Timelines, begin_timeline
+from innkeeper.storage.sqlite.wal_emptying import WalEmptying
 
 _CHECKPOINT_PAGES = 4_000
 HEAD_COLUMNS = "position, hash, replies, replies_sum, guests, guests_sum"
@@ -38,7 +39,8 @@ class JournalFile:
         self.path = path
         self._head_file = head
         self._epoch = -1
-        self._unfinished = True  # of erasing: the process before may have died too early
+        self.is_erasing = True  # the process before may have died too early
+        self._wal_emptying = WalEmptying(path)
         self._connect(lock_seconds_max)
 
     def _connect(self, seconds: float) -> None:
@@ -93,14 +95,10 @@ class JournalFile:
         """See `Journal`."""
         return self._head.position
 
-    def finish_erasing(self) -> bool:
-        """See `Journal`. The write-ahead log has old pages, with what is erased in the file."""
-        if self._unfinished:
-            try:
-                self._unfinished = bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
-            except FILE_ERRORS as error:
-                raise unreadable(self.path, error) from error
-        return not self._unfinished
+    def finish_erasing(self) -> None:
+        """See `Journal`. Only the write-ahead log has old pages."""
+        if self.is_erasing and self._wal_emptying.empty(self._db):
+            self.is_erasing = False
 
     def begin_timeline(self, timeline: str) -> None:
         """Begins a timeline with this id, for the next events. Call `reopen` before anything is read or written."""

@@ -19,6 +19,7 @@ from innkeeper.storage.sqlite.checked_tables import (
     create_table,
 )
 from innkeeper.storage.sqlite.stamps import RESTORE
+from innkeeper.storage.sqlite.wal_emptying import ANYWHERE
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
@@ -50,7 +51,7 @@ def create_outbox(db: sqlite_utils.Database) -> None:
     )  # fmt: skip
     reports = {"number": "INTEGER PRIMARY KEY", "booking": "TEXT NOT NULL", "body": "BLOB NOT NULL"}
     create_table(db, "address_reports", reports)
-    create_table(db, "sending", {"paused": "INTEGER NOT NULL", "erasing": "INTEGER NOT NULL"})
+    create_table(db, "sending", {"paused": "INTEGER NOT NULL", "unerased": "INTEGER NOT NULL"})
     for statement in (
         "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
         "CREATE INDEX notices_dead ON notices (since) WHERE due_at IS NULL",
@@ -82,6 +83,8 @@ class SqliteOutbox:
         self.withdrawals = 0
         self._db = db
         self._name = name
+        ((_, unerased),) = checked_rows(db, "SELECT * FROM sending")
+        self.unerased = int(unerased)
 
     def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
         """See `Outbox`."""
@@ -124,16 +127,12 @@ class SqliteOutbox:
                 ],
             )
             if changes.erased:
-                conn.execute("UPDATE sending SET erasing = 1")
+                self.note_unerased(ANYWHERE)
 
-    def finish_erasing(self) -> None:
-        """See `Outbox`. What was deleted is still in free pages, and in the write-ahead log."""
-        ((_, erasing),) = checked_rows(self._db, "SELECT * FROM sending")
-        if erasing:
-            self._db.execute("VACUUM")
-            (blocked, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not blocked:  # by a reader: the next step tries again then
-                self._db.execute("UPDATE sending SET erasing = 0")
+    def note_unerased(self, where: int) -> None:
+        """Notes where in the file something is left of what was erased; see `wal_emptying`."""
+        self._db.execute("UPDATE sending SET unerased = ?", (where,))
+        self.unerased = where
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""

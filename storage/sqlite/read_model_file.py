@@ -20,6 +20,7 @@ from innkeeper.storage.sqlite.event_rows import damaged
 from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, never_wait
 from innkeeper.storage.sqlite.set_hash import pack
 from innkeeper.storage.sqlite.store_connection import connect
+from innkeeper.storage.sqlite.wal_emptying import ANYWHERE, IN_WAL, NOWHERE, WalEmptying
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ REMEDY: Final = "it is made anew from the log"
 
 class Totals(msgspec.Struct):
     """What a file has: the position in the log and the log's hash there, the numbers of rows, and the sums of their
-    checksums. `unerased` is 1 while something is left of forgotten guests."""
+    checksums. `unerased` says where something is left of forgotten guests."""
 
     position: int = 0
     hash: bytes = b""
@@ -45,7 +46,7 @@ class Totals(msgspec.Struct):
     history_sum: int = 0
     forgotten: int = 0
     forgotten_sum: int = 0
-    unerased: int = 0
+    unerased: int = NOWHERE
 
 
 def with_checksum(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -74,6 +75,7 @@ class ReadModelFile:
             self.db.execute("PRAGMA synchronous = NORMAL")
             ((*totals, _),) = self.rows("SELECT * FROM follower")
             self.totals = Totals(*totals)
+            self._wal_emptying = WalEmptying(path)
             never_wait(self.db.conn)
 
     def rows(self, query: str, values: Sequence[object] | dict[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
@@ -104,13 +106,20 @@ class ReadModelFile:
         if Totals(*at, *hotels, *bookings, *history, *forgotten, unerased) != self.totals:
             raise self.db.conn.damaged("its rows are not those that were written")
 
-    def erase(self) -> None:
-        """Removes what is left of forgotten guests in the search index, in free pages and in the write-ahead log."""
-        self.db.execute("INSERT INTO guests (guests) VALUES ('optimize')")  # drops the words of deleted rows
-        self.db.execute("VACUUM")
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.totals.unerased = 0
-        self.save(self.totals)
+    def finish_erasing(self) -> None:
+        """Removes what is left of forgotten guests in the search index and in free pages, and then in the write-ahead
+        log, as far as no reader is in the way."""
+        if self.totals.unerased == ANYWHERE:
+            self.db.execute("INSERT INTO guests (guests) VALUES ('optimize')")  # drops the words of deleted rows
+            self.db.execute("VACUUM")
+            self._save_unerased(IN_WAL)
+        if self.totals.unerased == IN_WAL and self._wal_emptying.empty(self.db.conn):
+            self._save_unerased(NOWHERE)
+
+    def _save_unerased(self, unerased: int) -> None:
+        totals = msgspec.structs.replace(self.totals, unerased=unerased)
+        self.save(totals)
+        self.totals = totals
 
     def close(self) -> None:
         """Closes the file, as its only writer."""

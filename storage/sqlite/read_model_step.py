@@ -23,6 +23,7 @@ from innkeeper.storage.sqlite.read_model_file import (
     Totals,
     with_checksum,
 )
+from innkeeper.storage.sqlite.wal_emptying import ANYWHERE
 
 _NUMBER, _BODY, _CHECKSUM = 0, -2, -1  # columns of a booking; a hotel has the last two
 
@@ -106,7 +107,8 @@ class ReadModelStep:
         forgotten, total = _with_checksums(self._forgotten.items())
         totals.forgotten += len(forgotten)
         totals.forgotten_sum += total
-        totals.unerased = int(bool(totals.unerased or forgotten))
+        if forgotten:
+            totals.unerased = ANYWHERE
         query = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id IN (SELECT value FROM json_each(?))"
         for row in self._file.rows(query, (json.dumps([*self.changed_hotels]),)):
             totals.hotels -= 1

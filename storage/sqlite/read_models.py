@@ -38,6 +38,7 @@ from innkeeper.storage.sqlite.read_model_file import (
 )
 from innkeeper.storage.sqlite.read_model_step import ReadModelStep
 from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.wal_emptying import NOWHERE
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +135,18 @@ class SqliteReadModels:
         while self._step(position):
             pass
 
+    @property
+    def is_erasing(self) -> bool:
+        """See `FollowingViews`."""
+        return self._file is not None and self._file.totals.unerased != NOWHERE
+
     def follow(self) -> bool:
         """See `FollowingViews`."""
         with self._lock:
             worked = self._step(self._log.position)
+            if self._is_checked and self.is_erasing:
+                with self._mending():
+                    self._open().finish_erasing()
             self._is_mended = self._is_mended and worked
             return worked
 
@@ -159,9 +168,6 @@ class SqliteReadModels:
                     totals = step.handle(entries, log_hash)
                 self._hotels |= step.changed_hotels
                 file.totals = totals
-        if file.totals.unerased:
-            with self._mending():
-                file.erase()
         return bool(entries)
 
     def _read(self, positions: Positions, read: Callable[[ReadModelFile], T]) -> T:
@@ -223,7 +229,7 @@ class SqliteReadModels:
             rows = file.rows(of_guest, (guest, hotel, guest_bookings_max))
             bookings = tuple(_unpack_booking(row[_BODY]) for row in rows)
             forgotten = file.rows(f"SELECT {FORGOTTEN_COLUMNS} FROM forgotten WHERE guest = ?", (guest,))
-            return KnownGuest(bookings, next((position for _, position, _ in forgotten), None))
+            return KnownGuest(bookings, next((position for _, position, _ in forgotten), None), self.is_erasing)
 
         return self._read(positions, read)
 

@@ -14,6 +14,7 @@ from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.sqlite.payment_operations import SqlitePaymentOperations, create_payment_operations
 from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
+from innkeeper.storage.sqlite.wal_emptying import ANYWHERE, IN_WAL, NOWHERE, WalEmptying
 from innkeeper.storage.sqlite.wal_sync import WalSync
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
@@ -34,7 +35,10 @@ def create_replies(db: sqlite_utils.Database) -> None:
 
 
 class SqliteServiceStore:
-    """Implements `protocol.ports.service_store.ServiceStore`."""
+    """Implements `protocol.ports.service_store.ServiceStore`. Nothing of guests is in the tables that all services
+    have."""
+
+    is_erasing = False
 
     def __init__(
         self, path: Path, migrations: tuple[Migration, ...] = (create_replies,), changes: Path | None = None
@@ -66,6 +70,9 @@ class SqliteServiceStore:
         """See `ServiceStore`."""
         await self._syncing.sync()
 
+    def finish_erasing(self) -> None:
+        """See `ServiceStore`."""
+
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""
         for _, fingerprint, sealed, at in checked_rows(self._db, "SELECT * FROM replies WHERE key = ?", (key,)):
@@ -96,6 +103,20 @@ class SqliteNotificationStore(SqliteServiceStore):
     def __init__(self, path: Path, relay: str, changes: Path | None = None) -> None:
         super().__init__(path, (create_outbox, create_replies), changes)
         self.outbox = SqliteOutbox(self._db, relay)
+        self._wal_emptying = WalEmptying(path)
+
+    @property
+    def is_erasing(self) -> bool:  # type: ignore[override]
+        """See `ServiceStore`."""
+        return self.outbox.unerased != NOWHERE
+
+    def finish_erasing(self) -> None:
+        """See `ServiceStore`."""
+        if self.outbox.unerased == ANYWHERE:
+            self._db.execute("VACUUM")
+            self.outbox.note_unerased(IN_WAL)
+        if self.outbox.unerased == IN_WAL and self._wal_emptying.empty(self._db.conn):
+            self.outbox.note_unerased(NOWHERE)
 
 
 class SqliteDeliveryStore(SqliteServiceStore):

@@ -155,6 +155,24 @@ def test_a_bus_says_why_night_audits_wait(run: Callable[..., None], monkeypatch:
     run(check)
 
 
+def test_a_bus_says_whether_something_is_left_of_forgotten_guests(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_erasing(_: Partition, hotel: str) -> bool:
+        return hotel == HOTEL
+
+    async def check(bus: MessageBus) -> None:
+        for _ in range(SECONDS_MAX):
+            if not await bus.is_erasing(HOTEL):
+                break
+            await asyncio.sleep(1)  # it is since the start: the process before may have died too early
+        assert not await bus.is_erasing(HOTEL)
+        monkeypatch.setattr(Partition, "is_erasing", is_erasing)
+        assert await bus.is_erasing(HOTEL)
+
+    run(check)
+
+
 def test_a_refusal_is_a_result(run: Callable[..., None]) -> None:
     async def check(bus: MessageBus) -> None:
         result = await bus.ask(Envelope(FindBooking(HOTEL, "unknown")))

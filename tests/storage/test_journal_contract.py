@@ -106,7 +106,8 @@ def test_a_forgotten_guest_is_erased_in_the_transaction_of_the_event(journal: Jo
     journal.write([replace(recorded(2), event=GuestForgotten("g-1"))], ())
     assert event_log.guests([one.guest.key]) == {one.guest.key: one.guest.details}
     journal.sync()
-    assert journal.finish_erasing()
+    journal.finish_erasing()
+    assert not journal.is_erasing
     assert journal.guests([one.guest.key, two.guest.key, other.guest.key]) == {other.guest.key: other.guest.details}
     assert journal.newest_guests(["g-1"])["g-1"].guest == bare(two.guest)
     assert journal.guests_with_details(["g-1"]) == set()
