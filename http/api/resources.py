@@ -317,8 +317,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error (RFC 9457). `code` is stable, and `type` a link to what it means; some codes add members (nights, allowed
-    actions)."""
+    """An error (RFC 9457). `code` is stable, and `type` a link to what it means; some codes add members (nights,
+    allowed actions)."""
 
     type: str
     title: str

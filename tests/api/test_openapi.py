@@ -14,7 +14,6 @@ from innkeeper.http.problems import refusal_details
 from innkeeper.protocol.messages.refusals import Refusal
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
-from support.browser import open_page
 from support.gateway import SELLER, Gateway, HttpResponse, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 from support.messages import messages
@@ -376,31 +375,3 @@ def test_an_operation_whose_handler_reads_a_body_documents_it() -> None:
         used = set(operation.handler.__code__.co_names)
         reads_fields = "body_of" in used and "no_fields" not in used
         assert reads_fields <= (operation.body is not None), f"{operation.method} {operation.path}"
-
-
-def test_the_type_of_a_problem_is_a_link_to_what_it_means(gateway: Gateway, tmp_path: Path) -> None:
-    problem = gateway.get("/v1/hotels/nowhere").json
-    with open_page(f"http://127.0.0.1:{gateway.port}{problem['type']}", tmp_path / "profile") as page:
-        page.wait_until("document.getElementById(location.hash.slice(1)) !== null")
-        assert page.evaluate("document.getElementById(location.hash.slice(1)).cells[0].textContent") == problem["code"]
-        page.wait_until("scrollY > 0")
-
-
-def test_the_documentation_page_shows_every_operation(gateway: Gateway, tmp_path: Path) -> None:
-    with open_page(f"http://127.0.0.1:{gateway.port}/docs", tmp_path / "profile") as page:
-        page.wait_until(f"document.querySelectorAll('details').length === {len(OPERATIONS)}")
-        shown = page.evaluate("document.getElementById('book').textContent")
-        for text in (
-            "/v1/hotels/{hotel}/bookings",
-            "Idempotency-Key",
-            "guest.name",
-            "required",
-            "Response 201",
-            "price.total",
-        ):
-            assert text in shown
-        errors = page.evaluate("document.getElementById('errors').textContent")
-        for code in PROBLEM_CODES:
-            assert f"{code.name}{code.status}{code.meaning}" in errors
-        page.evaluate("filter.value = 'audit'; filter.dispatchEvent(new Event('input'))")
-        page.wait_until("[...document.querySelectorAll('details')].filter(one => !one.hidden).length === 1")
