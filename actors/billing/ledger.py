@@ -67,7 +67,7 @@ class LedgerActor(TypedActor):
             return answer(self.state, envelope.message)
         decision = decide(self.state, envelope.message, envelope)
         for event in decision.events:
-            wire.encode_event(event)  # what cannot be encoded would fail its whole batch
+            wire.encode_fields(event)  # what cannot be encoded would fail its whole batch
         return decision
 
     def _apply(self, decision: Decision | Reply, envelope: Envelope, batch: PendingBatch) -> Reply:

@@ -161,7 +161,7 @@ class HotelActor(TypedActor):
             else:
                 decision = decide(self.state, envelope)
                 for record in decision.records:
-                    wire.encode_event(record.event)  # what cannot be encoded would fail its whole batch
+                    wire.encode_fields(record.event)  # what cannot be encoded would fail its whole batch
                 response = preview(self.state, decision) if envelope.dry_run else decision
         except Refused as refused:
             response = refused.refusal

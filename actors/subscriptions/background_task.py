@@ -18,7 +18,7 @@ from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_FACTOR = 20  # a task that steps back pauses so many times as long as it has worked
+_PAUSE_FACTOR = 20  # tasks that step back leave so many times as long to commands as they have worked, all together
 _STEPS_BACK_SECONDS_MAX = 8.0  # one that has not caught up for so long no longer steps back
 _BEHIND_SECONDS_MAX = 20.0  # commands pause for one that has not caught up for so long
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
@@ -119,10 +119,15 @@ class BackgroundTask(ABC):
         return self._load.is_under_load() and perf_counter() - self._busy_since < _STEPS_BACK_SECONDS_MAX
 
     async def _step_back(self, seconds: float) -> None:
-        """Pauses for so long, or until that is no longer necessary."""
-        until = perf_counter() + seconds
-        while self.steps_back and not self._woken.is_set() and (left := until - perf_counter()) > 0:
-            await self._sleep(min(left, _LOAD_CHECK_SECONDS))
+        """Pauses for so long, and as long again for each other task that pauses now; or until that is no longer
+        necessary."""
+        self._load.stepping_back += 1
+        try:
+            until = perf_counter() + seconds * self._load.stepping_back
+            while self.steps_back and not self._woken.is_set() and (left := until - perf_counter()) > 0:
+                await self._sleep(min(left, _LOAD_CHECK_SECONDS))
+        finally:
+            self._load.stepping_back -= 1
 
     async def _sleep(self, seconds: float | None) -> None:
         with suppress(TimeoutError):

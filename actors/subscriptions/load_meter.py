@@ -21,6 +21,8 @@ class LoadMeter:
 
     def __init__(self, now: Callable[[], float] = monotonic, used: Callable[[], float] = process_time) -> None:
         """`used` is the processor time that this process has used so far, in seconds."""
+        self.stepping_back = 0
+        """How many tasks pause now, and share what commands leave them."""
         self._now = now
         self._used = used
         self._measured = now(), used()

@@ -17,8 +17,8 @@ STEP_SECONDS = 0.002
 class CountedTask(BackgroundTask):
     """A task with a number of steps, each of which takes some time; `during` is called in the middle of each."""
 
-    def __init__(self, steps_left: int, busy: bool = False) -> None:
-        self.meter = LoadMeter(lambda: 0.0)
+    def __init__(self, steps_left: int, busy: bool = False, meter: LoadMeter | None = None) -> None:
+        self.meter = meter or LoadMeter(lambda: 0.0)
         if busy:
             self.meter.observe()
         super().__init__("digger", lambda: round(time.time() * 1e6), self.meter)
@@ -71,6 +71,27 @@ def test_a_task_rests_between_steps_while_others_are_busy() -> None:
 
     run_during(task, watch)
     assert task.steps <= 60  # 600 without a rest
+
+
+def test_tasks_that_rest_share_what_commands_leave_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them take no more of the processor than one."""
+    monkeypatch.setattr(background_task, "_PAUSE_FACTOR", 5)
+    meter = LoadMeter(lambda: 0.0)
+    meter.observe()
+    tasks = [CountedTask(1_000, meter=meter) for _ in range(4)]
+
+    async def run() -> None:
+        running = [asyncio.create_task(task.run()) for task in tasks]
+        await asyncio.sleep(1)
+        for task in tasks:
+            task.stop()
+        await asyncio.gather(*running)
+
+    asyncio.run(run())
+    worked = sum(task.steps for task in tasks) * STEP_SECONDS
+    assert all(task.steps > 1 for task in tasks)
+    assert worked < 0.3, "alone each would have worked for a sixth of the time"
+    assert meter.stepping_back == 0
 
 
 def test_a_task_stops_resting_when_others_are_no_longer_busy() -> None:
