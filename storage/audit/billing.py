@@ -65,6 +65,13 @@ class BillingAuditor:
         self._left.pop((books.hotel, event.booking), None)
         if event.stay.status is BookingStatus.CHECKED_OUT:
             self._left[books.hotel, event.booking] = books
+            books.departed.add(event.booking)
+        elif event.booking in books.departed:
+            books.take_back(event.booking)
+
+    def day_opened(self, books: LedgerRecord, event: events.LedgerOpened | events.LedgerDayOpened) -> None:
+        """Notes the business date."""
+        books.today = event.business_date
 
     def _quoted(self, books: LedgerRecord, booking: str, stay: StayTerms) -> None:
         """Checks that each night's price and its added taxes are its total."""
@@ -98,12 +105,6 @@ class BillingAuditor:
     def charge_reversed(self, books: LedgerRecord, event: events.ChargeReversed) -> None:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
-        night = event.line.night
-        if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
-            booking, line = event.booking, books.lines[event.line.reverses or 0][1]
-            while line.moved_from is not None:
-                booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
-            books.nights.pop((booking, night), None)
 
     def payment_recorded(self, books: LedgerRecord, event: events.PaymentRecorded) -> None:
         """Checks that a payment is captured once."""
@@ -368,6 +369,8 @@ class BillingAuditor:
 BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
     "the auditor of billing",
     handles={
+        events.LedgerOpened: BillingAuditor.day_opened,
+        events.LedgerDayOpened: BillingAuditor.day_opened,
         events.FolioOpened: BillingAuditor.folio_opened,
         events.FolioTermsChanged: BillingAuditor.stay_changed,
         events.ChargePosted: BillingAuditor.charge_posted,
@@ -389,8 +392,7 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.LedgerBookingsLost: BillingAuditor.bookings_lost,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged,
-        events.LedgerRenamed, events.BillingTermsChanged,
+        events.LedgerTermsOfSaleChanged, events.LedgerRenamed, events.BillingTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentActionRequired, events.PaymentFailed, events.PaymentVoided, events.PaymentNewsKept,
     ),

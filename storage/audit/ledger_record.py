@@ -16,10 +16,12 @@ class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
     the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
     `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
-    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes.
-    `refunds` are what counts of each refund, by its id and by the number of its operation (`#1`)."""
+    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes. `departed`
+    are bookings whose guests have left, and not come back. `refunds` are what counts of each refund, by its id and by
+    the number of its operation (`#1`)."""
 
     hotel: str
+    today: date = date.min
     seq: int = 0
     applied: int = 0
     folios: Counter[str] = field(default_factory=Counter)
@@ -44,6 +46,14 @@ class LedgerRecord:
     settled: Counter[str] = field(default_factory=Counter)
     quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
+    departed: set[str] = field(default_factory=set)
+
+    def take_back(self, booking: str) -> None:
+        """Notes that a guest who had left is back: nights that are not over are charged once more, when they are."""
+        self.departed.remove(booking)
+        for night in self.quoted[booking]:
+            if night >= self.today:
+                self.nights.pop((booking, night), None)
 
     def note_refund(self, payment: str, reference: str, operation: int | None, amount: int) -> None:
         """Notes what counts of a refund."""

@@ -374,6 +374,22 @@ def test_an_undone_check_out_takes_back_the_parts_of_a_night_that_was_split(ledg
     assert ledger.bill(booking).balance == 10_000
 
 
+def test_after_an_undone_check_out_a_night_is_charged_also_where_its_charge_was_reversed_by_hand(
+    ledger: LedgerFixture,
+) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking, DepartureReason.DAY_USE))
+    line = ledger.bill(booking).folios[0].lines[0]
+    ledger.execute(billing_commands.ReverseCharge(HOTEL, booking, line.id, "no day use after all"))
+    ledger.execute_on_hotel(commands.UndoCheckOut(HOTEL, booking))
+    assert (ledger.bill(booking).balance, ledger.bill(booking).owed) == (0, 10_000)
+    ledger.roll_business_date()
+    assert ledger.bill(booking).balance == 10_000
+    auditor = BillingAuditor()
+    auditor.handle(ledger.records)
+    assert auditor.violations == []
+
+
 def test_the_auditor_knows_that_a_check_out_was_undone(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 1)
     ledger.check_out(booking)

@@ -21,8 +21,6 @@ from innkeeper.protocol.billing.folio import (
     FolioLine,
     Invoice,
     LedgerDetails,
-    LinePosition,
-    ReversalReason,
 )
 from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.billing.terms import BillingTerms, Party
@@ -160,7 +158,12 @@ def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpene
 
 
 def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTermsChanged) -> None:
-    keep_bill(state, _replace(state.bills[event.booking], stay=event.stay))
+    bill = state.bills[event.booking]
+    posted_until = bill.posted_until
+    is_back = bill.stay.status is BookingStatus.CHECKED_OUT and event.stay.status is BookingStatus.IN_HOUSE
+    if posted_until is not None and is_back:  # nights that are not over are charged again, when they are
+        posted_until = min(posted_until, state.opened().business_date)
+    keep_bill(state, _replace(bill, stay=event.stay, posted_until=posted_until))
 
 
 def keep_bill(state: LedgerState, bill: Bill) -> None:
@@ -225,20 +228,6 @@ def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed
     lines = state.folio(event.booking, event.folio).lines
     if not sum(line.amount for line in lines if event.line.reverses in (line.id, line.reverses)):
         _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
-    night = event.line.night
-    if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
-        assert event.line.reverses is not None
-        bill = state.bills[_charged_first(state, LinePosition(event.booking, event.folio, event.line.reverses))]
-        _keep_posted_until(state, bill, min(bill.posted_until or night, night))
-
-
-def _charged_first(state: LedgerState, place: LinePosition) -> str:
-    """The booking for which a line was charged, before it was moved."""
-    while True:
-        line = next(one for one in state.folio(place.booking, place.folio).lines if one.id == place.line)
-        if line.moved_from is None:
-            return place.booking
-        place = line.moved_from
 
 
 def _add_line(state: LedgerState, event: events.FolioEvent, line: FolioLine) -> None:
