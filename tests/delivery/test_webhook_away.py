@@ -6,86 +6,30 @@ What takes days is in `test_webhook_outages.py`, on a virtual clock.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
+from support.away_receivers import WAYS_TO_BE_AWAY, AwayReceivers, away_receivers, back_seconds_max
 from support.gateway import Gateway
 from support.gateway import gateway as running_gateway
 from support.waiting import wait_until
-from support.webhook_receiver import WebhookReceiver, webhook_receiver
+from support.webhook_receiver import webhook_receiver
 from support.webhook_routes import add_webhook, show_webhook
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_WEBHOOKS_AWAY_SECONDS", "3"))
 PAUSE_SECONDS = max(0.05, AWAY_SECONDS / 7_200)  # between bookings: about 7,000 in an hour
-BACK_SECONDS_MAX = 300 + min(3 * AWAY_SECONDS, 900)  # the last pause, and all that waits
 HOTELS = ("inn", "lodge", "motel")
 EVENTS = ["innkeeper.booking.*"]
 
 
-def answer(status: int, **headers: str) -> Callable[[WebhookReceiver], None]:
-    """A way to be away: answer with this status and headers."""
-
-    def begin(receiver: WebhookReceiver) -> None:
-        receiver.status, receiver.headers = status, headers
-
-    return begin
-
-
-WAYS_TO_BE_AWAY: dict[str, Callable[[WebhookReceiver], None]] = {
-    "refuses connections": WebhookReceiver.close,
-    "hangs": lambda receiver: receiver.answering.clear(),
-    "closes connections": lambda receiver: receiver.disconnecting.set(),
-    "answers 301": answer(301, Location="http://127.0.0.1:9/"),
-    "answers 401": answer(401),
-    "answers 404": answer(404),
-    "answers 429": answer(429, **{"Retry-After": "1"}),
-    "answers 500": answer(500),
-    "answers 503": answer(503, **{"Retry-After": "2"}),
-}
-
-
-class Outage:
-    """Receivers that are all there, then away, each in its own way, and then back."""
-
-    def __init__(self) -> None:
-        self._opened = ExitStack()
-        self.receivers = {way: self._opened.enter_context(webhook_receiver()) for way in WAYS_TO_BE_AWAY}
-        self._before: dict[str, list[str]] = {}
-
-    def begin(self) -> None:
-        """All go away."""
-        for way, receiver in self.receivers.items():
-            WAYS_TO_BE_AWAY[way](receiver)
-
-    def end(self) -> None:
-        """All are back."""
-        for way, receiver in self.receivers.items():
-            if way == "refuses connections":
-                self._before[way] = receiver.accepted
-                self.receivers[way] = self._opened.enter_context(webhook_receiver(receiver.port))
-            receiver.status, receiver.headers = 204, {}
-            receiver.disconnecting.clear()
-            receiver.answering.set()
-
-    def accepted(self, way: str) -> list[str]:
-        """The ids of the events that a receiver has accepted, in order, each once: it knows them by their ids."""
-        return [*dict.fromkeys([*self._before.get(way, ()), *self.receivers[way].accepted])]
-
-    def close(self) -> None:
-        """Stop all."""
-        self._opened.close()
-
-
 @pytest.fixture
-def outage() -> Iterator[Outage]:
+def outage() -> Iterator[AwayReceivers]:
     """Receivers that can be away in all ways."""
-    opened = Outage()
-    yield opened
-    opened.close()
+    with away_receivers() as opened:
+        yield opened
 
 
 def book_until(gateway: Gateway, done: threading.Event, durations: list[float]) -> None:
@@ -109,7 +53,7 @@ def lag_of(gateway: Gateway, webhook: dict[str, Any]) -> int:
 
 
 @pytest.mark.slow
-def test_receivers_that_are_away_in_every_way_under_load_lose_nothing(outage: Outage, tmp_path: Path) -> None:
+def test_receivers_that_are_away_in_every_way_under_load_lose_nothing(outage: AwayReceivers, tmp_path: Path) -> None:
     with running_gateway(tmp_path) as gateway, webhook_receiver() as healthy:
         for hotel in HOTELS:
             gateway.open_hotel({"DBL": 50}, id=hotel)
@@ -134,7 +78,7 @@ def test_receivers_that_are_away_in_every_way_under_load_lose_nothing(outage: Ou
             load.join()
         expected = booking_events(gateway)
         for way, webhook in webhooks.items():
-            wait_until(lambda one=webhook: lag_of(gateway, one) == 0, BACK_SECONDS_MAX)
+            wait_until(lambda one=webhook: lag_of(gateway, one) == 0, back_seconds_max(AWAY_SECONDS))
             accepted = outage.accepted(way)
             assert sorted(accepted) == sorted(event["id"] for event in expected), way
             for hotel in HOTELS:

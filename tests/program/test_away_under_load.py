@@ -1,5 +1,6 @@
 """The mail server, the archive's disk or the payment provider is away while guests book and pay, for as long as
-`INNKEEPER_AWAY_SECONDS` says (`make away`): no booking is refused, and afterwards nothing is missing or doubled."""
+`INNKEEPER_AWAY_SECONDS` says (`make away`), and the mail server with all receivers of webhooks but one: no booking is
+refused, and afterwards nothing is missing or doubled. How long the slowest bookings took is printed."""
 
 import json
 import os
@@ -14,11 +15,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 from support.archive import archived_ids
+from support.away_receivers import WAYS_TO_BE_AWAY, away_receivers, back_seconds_max
 from support.failing_disk import SmallDisk
 from support.gateway import hotel_request, stay_request
 from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, free_port, smtp_server
 from support.waiting import wait_until
+from support.webhook_receiver import webhook_receiver
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_AWAY_SECONDS", "3"))
 SECONDS_MAX = 180 + AWAY_SECONDS
@@ -80,18 +83,17 @@ class Load:
             raise self._failure
 
 
-class Outage:
-    """What can be away, and how it is brought back."""
+class MailServer:
+    """A mail server that comes and goes."""
 
-    def __init__(self, disk: SmallDisk, mail_port: int) -> None:
-        self.disk = disk
-        self.mail_port = mail_port
+    def __init__(self) -> None:
+        self.port = free_port()
         self.letters: list[Any] = []
 
     @contextmanager
-    def mail(self) -> Iterator[RecordingSmtpServer]:
-        """A mail server."""
-        with smtp_server(port=self.mail_port) as server:
+    def there(self) -> Iterator[RecordingSmtpServer]:
+        """It is there."""
+        with smtp_server(port=self.port) as server:
             yield server
         self.letters += server.letters
 
@@ -105,14 +107,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 @pytest.mark.slow
 @pytest.mark.parametrize("away", ["the mail server", "the archive's disk", "the payment provider"])
 def test_under_load_nothing_is_refused_or_lost(away: str, disk: SmallDisk, tmp_path: Path) -> None:
-    outage, archive = Outage(disk, free_port()), tmp_path / "disk/archive"
+    mail, archive = MailServer(), tmp_path / "disk/archive"
     options = (
-        "--archive", str(archive), "--smtp", f"smtp://127.0.0.1:{outage.mail_port}", "--mail-from", "stay@inn.example",
+        "--archive", str(archive), "--smtp", f"smtp://127.0.0.1:{mail.port}", "--mail-from", "stay@inn.example",
     )  # fmt: skip
     with closing(ServerProcess(tmp_path / "data", options=options, prefix=disk.prefix)) as server:
         load = Load(server.url)
         load.ask("/v1/hotels", {**hotel_request({"DBL": 400}), "id": "seaside"})
-        mail_at_first: AbstractContextManager[Any] = nullcontext() if away == "the mail server" else outage.mail()
+        mail_at_first: AbstractContextManager[Any] = nullcontext() if away == "the mail server" else mail.there()
         with mail_at_first:
             if away == "the archive's disk":
                 disk.fail()
@@ -127,19 +129,60 @@ def test_under_load_nothing_is_refused_or_lost(away: str, disk: SmallDisk, tmp_p
             if away != "the mail server":
                 finish(load, lambda: all_there(load))
         if away == "the mail server":
-            with outage.mail():
+            with mail.there():
                 finish(load, lambda: all_there(load))
         ids = sorted(
             event["id"] for log in ("reservations", "billing", "delivery") for event in all_events(load, log)
         )  # fmt: skip
         assert archived_ids(disk.outside(archive)) == ids
-        confirmed = Counter(str(one["message-id"]) for one in outage.letters)
+        confirmed = Counter(str(one["message-id"]) for one in mail.letters)
         assert max(confirmed.values()) == 1
-        assert len({str(one["to"]) for one in outage.letters}) == len(load.booked)
+        assert len({str(one["to"]) for one in mail.letters}) == len(load.booked)
         code, said = server.stop()
         assert (code, "Traceback" in said) == (0, False), said
-    slowest = sorted(load.seconds)[-max(1, len(load.seconds) // 100)]
-    print(f"{away} away for {AWAY_SECONDS} s: {len(load.booked)} bookings, the slowest percent {slowest * 1e3:.0f} ms")
+    print(f"{away} away for {AWAY_SECONDS} s: {slowest_percent(load.seconds)}")
+
+
+@pytest.mark.slow
+def test_everybody_away_at_once_delays_no_booking_and_no_other_receiver(tmp_path: Path) -> None:
+    mail = MailServer()
+    options = ("--smtp", f"smtp://127.0.0.1:{mail.port}", "--mail-from", "stay@inn.example")
+    with (
+        away_receivers() as away,
+        webhook_receiver() as healthy,
+        closing(ServerProcess(tmp_path / "data", options=options)) as server,
+    ):
+        load = Load(server.url)
+        load.ask("/v1/hotels", {**hotel_request({"DBL": 400}), "id": "seaside"})
+        for receiver in (*away.receivers.values(), healthy):
+            load.ask("/v1/webhooks", {"url": receiver.url, "events": ["innkeeper.booking.*"]})
+        with load:
+            with mail.there():
+                time.sleep(AWAY_SECONDS / 5)
+                wait_until(lambda: all(len(away.accepted(way)) > 3 for way in WAYS_TO_BE_AWAY), SECONDS_MAX)
+            usual = [*load.seconds]
+            away.begin()
+            time.sleep(AWAY_SECONDS)
+            during = load.seconds[len(usual) :]
+            wait_until(lambda: len(healthy.accepted) > len(usual) + len(during) - 20, SECONDS_MAX)
+        away.end()
+        with mail.there():
+            wait_until(lambda: all_there(load), back_seconds_max(AWAY_SECONDS))
+        assert load.ask("/v1/dead-letters")["data"] == []
+        found = all_events(load, "reservations")
+        expected = [event["id"] for event in found if event["type"].startswith("innkeeper.booking.")]
+        assert [*dict.fromkeys(healthy.accepted)] == expected
+        assert {way: away.accepted(way) for way in WAYS_TO_BE_AWAY} == dict.fromkeys(WAYS_TO_BE_AWAY, expected)
+        assert max(Counter(str(one["message-id"]) for one in mail.letters).values()) == 1
+        assert len({str(one["to"]) for one in mail.letters}) == len(load.booked)
+        code, said = server.stop()
+        assert (code, "Traceback" in said) == (0, False), said
+    print(f"everybody away for {AWAY_SECONDS} s: {slowest_percent(during)}; before: {slowest_percent(usual)}")
+
+
+def slowest_percent(seconds: list[float]) -> str:
+    """How many bookings there were, and how long the slowest percent took at least."""
+    return f"{len(seconds)} bookings, the slowest percent {sorted(seconds)[-max(1, len(seconds) // 100)] * 1e3:.0f} ms"
 
 
 def all_there(load: Load) -> bool:
