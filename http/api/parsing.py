@@ -179,8 +179,14 @@ class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Reads the whole body. Raises RequestRejected, and `Refused` where the gateway stops before it has arrived."""
-    return await (request.read() if request.content.is_eof() else request.app[READ_ARRIVING](request))
+    """Reads the whole body, once. Raises RequestRejected, and `Refused` where the gateway stops before it has all of
+    it."""
+    if not request.content.is_eof():
+        return await request.app[READ_ARRIVING](request)
+    body = request.content.read_nowait()  # `request.read()` takes several steps for that
+    if len(body) > limits.body_bytes_max:
+        raise web.HTTPRequestEntityTooLarge(limits.body_bytes_max)
+    return body
 
 
 def trimmed(value: Any) -> Any:

@@ -124,6 +124,9 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
             raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
 
 
+_NO_DATA = (None, None, None, None, ())
+
+
 class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The guest of a new booking, as the caller sends it: contact data, or only the `id` of a guest whom the hotel
     knows. Letters are in `language` (BCP 47), or in the hotel's where it is None."""
@@ -138,8 +141,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     def __post_init__(self) -> None:
         if self.id is None and self.name is None:
             raise invalid("name", "required", "is required, unless the id of a known guest is given")
-        own = (self.name, self.email, self.phone, self.language, self.address)
-        if self.id is not None and own != (None, None, None, None, ()):
+        if self.id is not None and (self.name, self.email, self.phone, self.language, self.address) != _NO_DATA:
             raise invalid("id", "alone", "a known guest keeps the contact data: give only the id")
         if self.email is not None:
             check_email(self.email)

@@ -31,12 +31,14 @@ class InvalidEmail(ValueError):
     """It is not an address that a letter can be sent to. The message says why, for the person who typed it."""
 
 
-@lru_cache(_REMEMBERED)
 def email_address(text: str) -> EmailAddress:
     """Parses the address of a guest. Raises InvalidEmail."""
     plain = _PLAIN.fullmatch(text) if len(text) <= _PLAIN_CHARACTERS_MAX else None
-    if plain is not None:
-        return EmailAddress(plain[1], plain[2].lower())
+    return _parsed(text) if plain is None else EmailAddress(plain[1], plain[2].lower())
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(text: str) -> EmailAddress:
     try:
         found = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError as error:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_ROUNDS = 4  # of which three make a Feistel network a permutation that looks random
+_ROUNDS = 3  # so many make a Feistel network a permutation that looks random (Luby and Rackoff)
 _HALF_BITS = 15
 _HALF = (1 << _HALF_BITS) - 1
 
