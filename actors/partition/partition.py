@@ -27,7 +27,7 @@ from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalErr
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max
+from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max, erasing_retry_seconds
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 T = TypeVar("T")
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 _COMMANDS_WHILE_SYNCING_MIN = 16  # so many are decided while others are synced; fewer gather until that is done
 _IDLE_SECONDS = 2.0
-_ERASING_RETRY_SECONDS = 1.0
 _LOCK_CHECK_SECONDS = 0.05
 _CHECK_ROWS = 1_000
 _CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
@@ -186,7 +185,7 @@ class Partition:
                     await self._share_processor()
                 idle_since = monotonic()
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
-                await self._wait(host.due_at, _ERASING_RETRY_SECONDS if host.journal.is_erasing else _IDLE_SECONDS)
+                await self._wait(host.due_at, erasing_retry_seconds if host.journal.is_erasing else _IDLE_SECONDS)
         await self._drained.wait()
 
     async def _decide_locked(self, host: Host, locked: LockedJournal, batch: list[QueuedCommand]) -> None:
@@ -211,7 +210,7 @@ class Partition:
         except JournalUnavailable as error:
             if self._logged.is_due(error):
                 logger.warning("details of forgotten guests are not removed yet; this is retried: %s", error)
-        self._erasing_at = monotonic() + _ERASING_RETRY_SECONDS
+        self._erasing_at = monotonic() + erasing_retry_seconds
 
     async def _share_processor(self) -> None:
         """Leaves time to subscribers that have been behind for long. Meanwhile commands wait, and those beyond the

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.ports.views import FollowingViews
-
-_ERASING_RETRY_MICROSECONDS = 1_000_000
+from innkeeper.protocol.values.limits import erasing_retry_seconds
 
 
 class ReadModelTask(BackgroundTask):
@@ -28,4 +27,4 @@ class ReadModelTask(BackgroundTask):
 
     def due_at(self) -> int | None:
         """See `BackgroundTask`."""
-        return self.clock() + _ERASING_RETRY_MICROSECONDS if self._views.is_erasing else None
+        return self.clock() + round(erasing_retry_seconds * 1e6) if self._views.is_erasing else None

@@ -43,6 +43,7 @@ from innkeeper.protocol.ports.subscriptions import (
     SubscriptionRequest,
 )
 from innkeeper.protocol.values.limits import (
+    erasing_retry_seconds,
     lock_seconds_max,
     service_shutdown_seconds_max,
     subscriber_batch_events_max,
@@ -54,7 +55,7 @@ from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.002
-_ERASING_SECONDS = 1.0
+_ERASING_PAUSE_SECONDS_MAX = 60.0
 _SYNC_SECONDS = 1.0  # so much of what is derived from the logs is derived again after a loss of power
 
 S = TypeVar("S", bound=ServiceStore)
@@ -168,16 +169,15 @@ class Service(Generic[S]):
         request: SubscriptionRequest,
         handle: EventHandler,
         batch_events: int = subscriber_batch_events_max,
-        sync: Callable[[], Awaitable[None]] | None = None,
     ) -> Subscription:
-        """See `Subscribers`. `sync` is called after each batch; by default it syncs effects that are not derivable."""
+        """See `Subscribers`. Effects that are not derivable are synced after each batch."""
         cursors = [self._store.open_cursor(request, name, log) for name, log in self.logs.items()]
         for cursor in cursors:
             if cursor.log in self._ports.local:
                 cursor.check()
-        default = nothing_to_sync if request.derivable else self._store.sync
+        sync = nothing_to_sync if request.derivable else self._store.sync
         subscriber = Subscriber(
-            cursors, handle, self._ports.clock, self.load, sync or default, batch_events, self._ports.inbox,
+            cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
             self._ports.ends,
         )  # fmt: skip
         self.add_task(subscriber)
@@ -336,14 +336,16 @@ async def _beside(
 
 async def _keep_erased(store: ServiceStore) -> None:
     """Removes what is left of forgotten guests in the store, until cancelled; again and again while a reader is in the
-    way."""
-    logged = RepeatedMessages()
+    way, and after growing pauses while the database cannot be rewritten."""
+    logged, pause_seconds = RepeatedMessages(), erasing_retry_seconds
     while True:
-        await asyncio.sleep(_ERASING_SECONDS)
+        await asyncio.sleep(pause_seconds)
         try:
             if store.is_erasing:
                 store.finish_erasing()
+            pause_seconds = erasing_retry_seconds
         except JournalError as error:
+            pause_seconds = min(2 * pause_seconds, _ERASING_PAUSE_SECONDS_MAX)
             if logged.is_due(error):
                 logger.warning("details of forgotten guests are not removed yet; this is retried: %s", error)
 

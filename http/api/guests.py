@@ -20,7 +20,7 @@ from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, ListSubscribers, SubscribersReply
+from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, ListSubscribers, SubscribersReply, SubscriberState
 from innkeeper.protocol.ports.views import KnownGuest
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ForgetGuest
@@ -131,6 +131,12 @@ async def _known(request: web.Request, guest: Guest) -> KnownGuestResource:
     return KnownGuestResource(hotel, guest_resource(guest), bookings, erasure)
 
 
+def _has_followed(state: SubscriberState, log: str, position: int) -> bool:
+    """Whether the subscriber has handled the event at this position. Its position passes the events of hotels that
+    wait there."""
+    return state.positions[log] >= position and not (state.parked or state.waiting)
+
+
 async def _erasure(request: web.Request, guest: str, known: KnownGuest) -> Erasure:
     """A part has forgotten the guest when it has followed the event, and nothing of the guest is left in its file."""
     hotel, position = request.match_info["hotel"], known.forgotten_at or 0
@@ -142,7 +148,7 @@ async def _erasure(request: web.Request, guest: str, known: KnownGuest) -> Erasu
             erasing.add(context)
     steps = [ErasureStep(RESERVATIONS, RESERVATIONS not in erasing), ErasureStep("lists", not known.is_erasing)]
     steps += [
-        ErasureStep(state.name, state.positions[log] >= position and state.name not in erasing)
+        ErasureStep(state.name, _has_followed(state, log, position) and state.name not in erasing)
         for state in subscribers
         if log in state.positions and any(wire.is_of_types(one, state.types) for one in _FORGETTING)
     ]

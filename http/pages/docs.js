@@ -96,9 +96,9 @@ async function draw() {
   part("operations").replaceChildren(...Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => drawOperation(path, method, operation))));
   part("errors").replaceChildren(...drawErrors());
-  const named = location.hash && part(location.hash.slice(1));
-  named?.setAttribute("open", "");
-  named?.scrollIntoView();
+  const target = location.hash ? part(location.hash.slice(1)) : null;
+  target?.setAttribute("open", "");
+  target?.scrollIntoView();
 }
 
 part("filter").addEventListener("input", filter);

@@ -106,7 +106,7 @@ class SnapshotSet(msgspec.Struct, frozen=True):
 
 class Journal(Protocol):
     """One partition's journal, with one writer. None waits for a lock of another process once the journal is open:
-    those that write raise JournalLocked. All methods are called in one thread, except `sync`: it waits for the
+    those that write raise JournalLocked. All methods are called in one thread at a time; `sync` waits for the
     disk and may run in another thread, while `replies` and `position` are called. After an error of `write` or `sync`
     it is not known what is on disk, until `reopen`.
 

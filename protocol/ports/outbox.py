@@ -137,12 +137,14 @@ class Outbox(Protocol):
         """Whether a notice is still there: neither sent nor withdrawn."""
 
     def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
-        """Removes notices that were sent, and adds these reports: all of it or nothing."""
+        """Removes notices that were sent, and adds these reports: all of it or nothing. A report whose notice was
+        erased meanwhile is not added."""
 
     def mark_failed(
         self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
     ) -> None:
-        """Records a failed attempt and when to retry it, and adds a report; None makes the notice a dead letter."""
+        """Records a failed attempt and when to retry it, and adds a report; None makes the notice a dead letter.
+        Nothing is recorded of a notice that was erased meanwhile."""
 
     def mark_unsent(self, notice: str, reason: str, at: int) -> None:
         """Makes a notice a dead letter without an attempt to send it."""

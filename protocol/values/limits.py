@@ -109,6 +109,7 @@ retry_after_seconds_max = 3_600
 letters_at_once_max = 4
 letters_per_batch_max = 64
 letters_gather_seconds = 0.1
+erasing_retry_seconds = 1.0
 letter_failing_seconds_max = 5 * 24 * 3_600
 address_reports_at_once_max = 64
 address_report_retry_seconds = 5

@@ -122,10 +122,10 @@ class MemoryOutbox:
 
     def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
         """See `Outbox`."""
+        for report in reports:
+            self._add_report(report)
         for notice in notices:
             self._notices.pop(notice, None)
-        for report in reports:
-            self._reports[next(self._report_numbers)] = report
 
     def mark_failed(
         self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
@@ -133,11 +133,15 @@ class MemoryOutbox:
         """See `Outbox`."""
         self._mark(notice, reason, at, retry_at, attempts=1)
         if report is not None:
-            self._reports[next(self._report_numbers)] = report
+            self._add_report(report)
 
     def mark_unsent(self, notice: str, reason: str, at: int) -> None:
         """See `Outbox`."""
         self._mark(notice, reason, at, None, attempts=0)
+
+    def _add_report(self, report: AddressReport) -> None:
+        if report.notice in self._notices:
+            self._reports[next(self._report_numbers)] = report
 
     def _mark(self, notice: str, reason: str, at: int, retry_at: int | None, attempts: int) -> None:
         if (was := self._notices.get(notice)) is not None:

@@ -211,9 +211,9 @@ class SqliteOutbox:
     def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
         """See `Outbox`."""
         with self._db.atomic():
-            self._db.conn.executemany("DELETE FROM notices WHERE id = ?", [(notice,) for notice in notices])
             for report in reports:
                 self._add_report(report)
+            self._db.conn.executemany("DELETE FROM notices WHERE id = ?", [(notice,) for notice in notices])
 
     def mark_failed(
         self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
@@ -236,8 +236,10 @@ class SqliteOutbox:
         )
 
     def _add_report(self, report: AddressReport) -> None:
-        query = "INSERT INTO address_reports (booking, body) VALUES (?,?)"
-        self._db.execute(query, (report.booking, _pack(report)))
+        """Keeps a report, unless its notice was erased meanwhile: then nothing is known of the guest any more."""
+        if self.is_waiting(report.notice):
+            query = "INSERT INTO address_reports (booking, body) VALUES (?,?)"
+            self._db.execute(query, (report.booking, _pack(report)))
 
     def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
         """See `Outbox`."""

@@ -109,6 +109,8 @@ class ReadModelFile:
     def finish_erasing(self) -> None:
         """Removes what is left of forgotten guests in the search index and in free pages, and then in the write-ahead
         log, as far as no reader is in the way."""
+        if self._wal_emptying.is_in_vain(self.db.conn):
+            return
         if self.totals.unerased == ANYWHERE:
             self.db.execute("INSERT INTO guests (guests) VALUES ('optimize')")  # drops the words of deleted rows
             self.db.execute("VACUUM")

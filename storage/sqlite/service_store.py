@@ -112,6 +112,8 @@ class SqliteNotificationStore(SqliteServiceStore):
 
     def finish_erasing(self) -> None:
         """See `ServiceStore`."""
+        if self._wal_emptying.is_in_vain(self._db.conn):
+            return
         if self.outbox.unerased == ANYWHERE:
             self._db.execute("VACUUM")
             self.outbox.note_unerased(IN_WAL)

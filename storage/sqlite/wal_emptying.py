@@ -19,7 +19,7 @@ class WalEmptying:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._was_blocked = False
+        self.is_blocked = False
         self._logged = RepeatedMessages()
 
     def empty(self, db: sqlite3.Connection) -> bool:
@@ -30,7 +30,12 @@ class WalEmptying:
         except FILE_ERRORS as error:
             raise unreadable(self._path, error) from error
         # Not the first time: a reader of this program ends in a moment.
-        if is_blocked and self._was_blocked and self._logged.is_due(self._path):
-            logger.warning("%s has details of forgotten guests as long as another process reads it", self._path)
-        self._was_blocked = is_blocked
+        if is_blocked and self.is_blocked and self._logged.is_due(self._path):
+            logger.warning("%s may have details of forgotten guests until its readers have ended", self._path)
+        self.is_blocked = is_blocked
         return not is_blocked
+
+    def is_in_vain(self, db: sqlite3.Connection) -> bool:
+        """Whether a reader is still in the way. A file that is rewritten meanwhile is in the log as a whole, each time
+        anew: so wait for its end first. Raises JournalError."""
+        return self.is_blocked and not self.empty(db)

@@ -74,7 +74,7 @@ def test_a_task_rests_between_steps_while_others_are_busy() -> None:
 
 
 def test_tasks_that_rest_share_what_commands_leave_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of them take no more of the processor than one."""
+    """All of them take no more of the processor than one."""
     monkeypatch.setattr(background_task, "_PAUSE_FACTOR", 5)
     meter = LoadMeter(lambda: 0.0)
     meter.observe()

@@ -89,7 +89,7 @@ def test_a_step_is_done_when_no_reader_keeps_the_guest_in_the_file(
     wait_until(lambda: unfinished(gateway, path) == set(), SECONDS_MAX)
     assert remains(data) == set()
     said = [record for record in caplog.records if "forgotten guests" in record.getMessage()]
-    assert [file in record.getMessage() for record in said] == [True]
+    assert any(file in record.getMessage() for record in said)
 
 
 def test_what_a_reader_keeps_is_removed_without_a_new_event_or_request(gateway: Gateway, data: Path) -> None:

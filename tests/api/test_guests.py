@@ -236,3 +236,24 @@ def test_events_over_http_have_no_details_of_guests(gateway: Gateway) -> None:
     for reply in (gateway.get("/v1/events", limit=200), gateway.get(booking_path(hotel, booking) + "/history")):
         assert booking["guest"]["id"] in str(reply.json)
         assert "Zebedee" not in str(reply.json)
+
+
+def test_the_step_of_a_receiver_is_not_done_while_the_hotel_waits_there(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 2})
+    with webhook_receiver() as receiver:
+        receiver.status = 404
+        added = gateway.post("/v1/webhooks", {"url": receiver.url, "events": ["innkeeper.*"]}).json
+        booking = gateway.book(hotel, 3, guest={"name": "Ann", "email": "ann@example.com"})
+        gateway.act(hotel, booking, "cancel")
+        path = f"{hotel}/guests/{booking['guest']['id']}"
+        assert gateway.send("DELETE", path).status == 202
+        part = f"webhook-{added['id']}"
+        wait_until(lambda: _left(gateway, path) == {part}, SECONDS_MAX)
+        receiver.status = 204
+        wait_until(lambda: _left(gateway, path) == set(), SECONDS_MAX)
+        assert "innkeeper.guest.forgotten.v1" in [one.event["type"] for one in receiver.received]
+
+
+def _left(gateway: Gateway, path: str) -> set[str]:
+    """The parts whose steps of an erasure are not done."""
+    return {step["part"] for step in gateway.get(path).json["erasure"]["steps"] if not step["done"]}

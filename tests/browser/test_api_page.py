@@ -39,6 +39,7 @@ def test_the_documentation_page_shows_every_operation(gateway: Gateway, tmp_path
             "price.total",
         ):
             assert text in shown
+        assert "cannot be shown" not in page.html()
         errors = page.evaluate("document.getElementById('errors').textContent")
         for code in PROBLEM_CODES:
             assert f"{code.name}{code.status}{code.meaning}" in errors

@@ -52,6 +52,10 @@ def number_of(locator: str) -> int:
     return number
 
 
+def test_the_same_key_gives_the_same_locators_for_ever() -> None:
+    assert [*locators(opened(), 0, 3)] == ["4NEHS9", "DGMX8F", "JEVG3X"]
+
+
 def test_a_locator_has_six_letters_that_nobody_confuses() -> None:
     found = list(locators(opened(), 0, 5_000))
     assert {len(locator) for locator in found} == {6}

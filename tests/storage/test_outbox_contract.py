@@ -144,6 +144,13 @@ def test_a_report_counts_until_it_is_sent_or_its_booking_erased(outbox: Outbox) 
     assert outbox.count(10) == (0, 2)
 
 
+def test_a_report_about_a_letter_that_was_erased_while_it_was_sent_is_not_kept(outbox: Outbox) -> None:
+    report = AddressReport("a", "seaside", "g-1", "b-1", "ann@example.com", "confirmation", "550")
+    outbox.mark_failed("a", "refused", at=5, retry_at=None, report=report)
+    outbox.mark_sent(["a"], [report])
+    assert (outbox.reports(9), outbox.count(10)) == ([], (0, 0))
+
+
 def test_a_mark_on_a_notice_that_is_no_longer_there_changes_nothing(outbox: Outbox) -> None:
     outbox.mark_sent(["a"])
     outbox.mark_failed("a", "busy", at=1, retry_at=2)

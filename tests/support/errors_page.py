@@ -18,9 +18,10 @@ _OF_EVERY_PROBLEM = ("status", "code")
 _INTRODUCTION = """\
 # Errors
 
-Every error is a problem document (RFC 9457, `application/problem+json`). Its `code` is stable, and says to programs
-what is wrong; `detail` says it to people. This page is made from the types of the refusals (`make errors`); the same,
-for programs, is the OpenAPI document at `/openapi.json`, with a schema for each code and a response for each status.
+Every error of a route is a problem document (RFC 9457, `application/problem+json`). Its `code` is stable, and says to
+programs what is wrong; `detail` says it to people. This page is made from the types of the refusals (`make errors`);
+the same, for programs, is the OpenAPI document at `/openapi.json`, with a schema for each code and a response for each
+status.
 """
 _FIELDS = "Every problem has these fields; `errors` is empty where the code says nothing about it:"
 
