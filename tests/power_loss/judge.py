@@ -23,6 +23,7 @@ _AGAIN_MAX = 40  # requests without an answer that are repeated
 _LETTERS = {
     "innkeeper.booking.held.v1", "innkeeper.booking.confirmed.v1", "innkeeper.booking.cancelled.v1",
     "innkeeper.booking.hold_released.v1", "innkeeper.booking.hold_expired.v1", "innkeeper.payment.recorded.v1",
+    "innkeeper.payment.refunded.v1",  # of a hold that ended before its payment could confirm it
 }  # fmt: skip
 
 
