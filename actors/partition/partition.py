@@ -185,7 +185,7 @@ class Partition:
                     await self._share_processor()
                 idle_since = monotonic()
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
-                await self._wait(host.due_at, erasing_retry_seconds if host.journal.is_erasing else _IDLE_SECONDS)
+                await self._wait(host.due_at, host.journal.is_erasing)
         await self._drained.wait()
 
     async def _decide_locked(self, host: Host, locked: LockedJournal, batch: list[QueuedCommand]) -> None:
@@ -306,8 +306,9 @@ class Partition:
         del queue[:commands_per_batch_max]
         return batch
 
-    async def _wait(self, due_at: int | None, seconds_max: float = _IDLE_SECONDS) -> None:
+    async def _wait(self, due_at: int | None, erases: bool = False) -> None:
         now = self._clock()  # looked at while nothing is due too: so a jump of the clock is noticed soon
+        seconds_max = min(_IDLE_SECONDS, erasing_retry_seconds) if erases else _IDLE_SECONDS
         seconds = seconds_max if due_at is None else min(max((due_at - now) / 1e6, 0.001), seconds_max)
         if not self._stopping:
             with suppress(TimeoutError):
