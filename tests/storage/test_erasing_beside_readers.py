@@ -9,7 +9,7 @@ from support.database_readers import reader
 from support.storages import sqlite_storage
 
 NAME = b"quuxington"
-ERASING = OutboxChanges(bookings={"b-1": KeptBooking("g-1", b"nobody")}, erased=("b-1",))
+ERASING = OutboxChanges(bookings={"b-1": KeptBooking("g-1", b"")}, erased=("b-1",))
 
 
 def files(folder: Path) -> tuple[Path, Path]:
