@@ -8,7 +8,6 @@ from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.reservations.refusals import (
     ClockInDoubt,
-    ClosureOver,
     DayNotOver,
     GuestHasStays,
     HotelExists,
@@ -59,7 +58,6 @@ STATUS: dict[type[Refusal], int] = {
     RoomTypeExists: 409,
     RoomExists: 409,
     RoomClosedAlready: 409,
-    ClosureOver: 409,
     RoomNotClean: 409,
     WaitsAlready: 409,
     WaitlistFull: 409,

@@ -27,7 +27,6 @@ from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.reservations.refusals import (
     ClockInDoubt,
-    ClosureOver,
     DayNotOver,
     DisplacedBooking,
     GuestHasStays,
@@ -107,7 +106,6 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     RoomClosedAlready: lambda refusal: (
         f"room {refusal.room} is closed on some of these nights already, by closure {refusal.closure}"
     ),
-    ClosureOver: lambda refusal: f"closure {refusal.closure} is over; it cannot be changed any more",
     RoomNotClean: lambda refusal: (
         f"room {refusal.room} is {refusal.condition}; clean, vacant and free for this stay: "
         + (", ".join(refusal.clean_rooms) or "none")

@@ -33,7 +33,6 @@ from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
     ClockInDoubt,
-    ClosureOver,
     DayNotOver,
     GuestHasStays,
     HotelExists,
@@ -65,7 +64,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     SellerIncomplete, FormatUnavailable, DocumentIncomplete,
     RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, OverstaysOpen,
     refusals.Unavailable,
-    RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
+    RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, RoomNotClean,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

@@ -171,13 +171,6 @@ class RoomClosedAlready(Refusal, frozen=True):
     closure: str
 
 
-class ClosureOver(Refusal, frozen=True):
-    """The nights of the closure are over; it cannot be changed any more."""
-
-    code: ClassVar[str] = "closure_over"
-    closure: str
-
-
 class RoomNotClean(Refusal, frozen=True):
     """The room is not clean. `clean_rooms` are vacant ones of its type that are free for the stay and clean."""
 

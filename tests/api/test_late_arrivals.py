@@ -139,6 +139,17 @@ def test_a_late_guest_whose_room_is_occupied_gets_another_one(gateway: Gateway) 
     assert arrived["room"] == stays["room"]
 
 
+def test_a_late_guest_waits_until_a_room_is_vacant(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 1})
+    late, other = gateway.book(hotel, 0, 1), gateway.book(hotel, 1, 1, guest={"name": "Bo"})
+    gateway.run_night_audit(hotel, 1)
+    gateway.act(hotel, other, "check-in", accept_not_clean=True)
+    problem = assert_problem(gateway.act(hotel, late, "reinstate"), 409, "no_room_assigned")
+    assert (problem["room_type"], problem["rooms"]) == ("DBL", [])
+    gateway.act(hotel, other, "undo-check-in", reason="wrong guest")
+    assert gateway.act(hotel, late, "reinstate").json["status"] == "confirmed"
+
+
 def test_a_late_guest_who_does_not_come_either_is_a_no_show_again(gateway: Gateway) -> None:
     hotel = gateway.open_hotel({"DBL": 1})
     booking = gateway.book(hotel, 0, 1)

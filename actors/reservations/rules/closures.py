@@ -20,7 +20,7 @@ from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.reasons import MoveReason
-from innkeeper.protocol.reservations.refusals import ClosureOver, RoomClosedAlready
+from innkeeper.protocol.reservations.refusals import RoomClosedAlready
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomClosed, RoomClosureChanged, RoomReopened
 from innkeeper.protocol.values import limits
 from msgspec import UNSET
@@ -74,8 +74,6 @@ def _known(state: HotelState, room: str, closure: str) -> Closure:
     known = state.upkeep.closures.get(closure)
     if known is None or known.room != room:
         raise Refused(NotFound("closure", closure))
-    if known.until <= state.opened().business_date:
-        raise Refused(ClosureOver(closure))
     return known
 
 
