@@ -342,7 +342,7 @@ async def _keep_erased(store: ServiceStore) -> None:
         await asyncio.sleep(pause_seconds)
         try:
             if store.is_erasing:
-                store.finish_erasing()
+                await store.finish_erasing()
             pause_seconds = erasing_retry_seconds
         except JournalError as error:
             pause_seconds = min(2 * pause_seconds, _ERASING_PAUSE_SECONDS_MAX)

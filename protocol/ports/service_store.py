@@ -46,7 +46,7 @@ class ServiceStore(Protocol):
     def is_erasing(self) -> bool:
         """Whether something is left of forgotten guests: `finish_erasing` is to be called."""
 
-    def finish_erasing(self) -> None:
+    async def finish_erasing(self) -> None:
         """Removes what is left of forgotten guests in the database. A reader may be in the way: then there is still
         something left, and it is to be called again. Raises JournalError."""
 

@@ -36,7 +36,7 @@ class MemoryServiceStore:
     async def sync(self) -> None:
         """See `ServiceStore`; nothing here outlives the process."""
 
-    def finish_erasing(self) -> None:
+    async def finish_erasing(self) -> None:
         """See `ServiceStore`."""
 
     def kept_reply(self, key: str) -> StoredReply | None:

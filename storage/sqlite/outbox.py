@@ -80,7 +80,7 @@ class SqliteOutbox:
 
     def __init__(self, db: CheckedDatabase, name: str) -> None:
         """`name` is the subscriber that its dead letters name."""
-        self.withdrawals = 0
+        self.withdrawals = self.erasures = 0
         self._db = db
         self._name = name
         ((_, unerased),) = checked_rows(db, "SELECT * FROM sending")
@@ -110,6 +110,7 @@ class SqliteOutbox:
     def store(self, changes: OutboxChanges) -> None:
         """See `Outbox`."""
         self.withdrawals += bool(changes.withdrawn or changes.erased)
+        self.erasures += bool(changes.erased)
         conn = self._db.conn
         with self._db.atomic():
             conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(changes.hotels.items()))

@@ -1,5 +1,6 @@
 """The databases of services in SQLite: cursors, kept replies, and the tables of the service itself."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, crea
 from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.sqlite.payment_operations import SqlitePaymentOperations, create_payment_operations
-from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure
+from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure, never_wait
 from innkeeper.storage.sqlite.sealing import Seal
+from innkeeper.storage.sqlite.store_connection import StoreConnection
 from innkeeper.storage.sqlite.wal_emptying import ANYWHERE, IN_WAL, NOWHERE, WalEmptying
 from innkeeper.storage.sqlite.wal_sync import WalSync
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
+
+_WRITER_MILLISECONDS_MAX = 1_000  # how long a rewrite of the file waits for the transaction of the event loop
 
 
 def create_replies(db: sqlite_utils.Database) -> None:
@@ -70,7 +74,7 @@ class SqliteServiceStore:
         """See `ServiceStore`."""
         await self._syncing.sync()
 
-    def finish_erasing(self) -> None:
+    async def finish_erasing(self) -> None:
         """See `ServiceStore`."""
 
     def kept_reply(self, key: str) -> StoredReply | None:
@@ -110,15 +114,28 @@ class SqliteNotificationStore(SqliteServiceStore):
         """See `ServiceStore`."""
         return self.outbox.unerased != NOWHERE
 
-    def finish_erasing(self) -> None:
+    async def finish_erasing(self) -> None:
         """See `ServiceStore`."""
-        if self._wal_emptying.is_in_vain(self._db.conn):
+        if await self._syncing.in_thread(self._wal_emptying.is_in_vain):
             return
         if self.outbox.unerased == ANYWHERE:
-            self._db.execute("VACUUM")
-            self.outbox.note_unerased(IN_WAL)
-        if self.outbox.unerased == IN_WAL and self._wal_emptying.empty(self._db.conn):
-            self.outbox.note_unerased(NOWHERE)
+            await self._has_erased(self._rewrite, IN_WAL)
+        if self.outbox.unerased == IN_WAL:
+            await self._has_erased(self._wal_emptying.empty, NOWHERE)
+
+    async def _has_erased(self, erase: Callable[[StoreConnection], bool], unerased: int) -> None:
+        """Erases, in a thread, and notes where something is left; unless more was to be erased meanwhile."""
+        erasures = self.outbox.erasures
+        if await self._syncing.in_thread(erase) and self.outbox.erasures == erasures:
+            self.outbox.note_unerased(unerased)
+
+    def _rewrite(self, db: StoreConnection) -> bool:
+        db.execute(f"PRAGMA busy_timeout = {_WRITER_MILLISECONDS_MAX}")
+        try:
+            db.execute("VACUUM")
+        finally:
+            never_wait(db)
+        return True
 
 
 class SqliteDeliveryStore(SqliteServiceStore):
