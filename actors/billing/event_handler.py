@@ -28,10 +28,11 @@ class BillingEventHandler:
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `EventHandler`."""
-        results = (
-            self._bus.ask(Envelope(ApplyReservationEvent(record.hotel, record), None, record.correlation, record.by))
-            for _, record in entries
-        )
+        results, previous = [], dict[str, int]()
+        for _, record in entries:
+            command = ApplyReservationEvent(record.hotel, record, previous.get(record.hotel, 0))
+            previous[record.hotel] = record.hotel_seq
+            results.append(self._bus.ask(Envelope(command, None, record.correlation, record.by)))
         for result in await asyncio.gather(*results):
             if isinstance(result.response, Unavailable) and not result.response.hotel_failed:
                 raise Stalled(result.response.reason)

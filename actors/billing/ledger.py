@@ -15,6 +15,7 @@ from innkeeper.actors.partition.messages import (
     PendingBatch,
 )
 from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.billing.commands import ApplyReservationEvent
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import ForgettingEvent
@@ -28,6 +29,10 @@ from thespian.actors import ActorAddress
 logger = logging.getLogger(__name__)
 
 
+class _PreviousFailed(Exception):
+    """The event of reservations that was sent just before this one was not applied."""
+
+
 class LedgerActor(TypedActor):
     """The ledger of one hotel."""
 
@@ -35,11 +40,13 @@ class LedgerActor(TypedActor):
         super().__init__()
         self.name = ""
         self.state = LedgerState()
+        self._handled = 0  # the last event of reservations since this state was loaded, by its `hotel_seq`
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
         """Starts, or restarts, with this state."""
         self.name = message.hotel
         self.state = message.state
+        self._handled = 0
 
     def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles the commands and queries of a batch, one after the other."""
@@ -49,6 +56,9 @@ class LedgerActor(TypedActor):
                 decision = self._decide(envelope)
             except Refused as refused:
                 batch.responses[envelope.id] = refused.refusal
+                continue
+            except _PreviousFailed:
+                batch.responses[envelope.id] = COMMAND_FAILED
                 continue
             except Exception:
                 logger.exception("the ledger of %s cannot carry out a command; nothing was changed", self.name)
@@ -65,7 +75,10 @@ class LedgerActor(TypedActor):
     def _decide(self, envelope: Envelope) -> Decision | Reply:
         if isinstance(envelope.message, Query):
             return answer(self.state, envelope.message)
-        decision = decide(self.state, envelope.message, envelope)
+        message = envelope.message
+        if isinstance(message, ApplyReservationEvent) and message.previous not in (0, self._handled):
+            raise _PreviousFailed
+        decision = decide(self.state, message, envelope)
         for event in decision.events:
             wire.encode_fields(event)  # what cannot be encoded would fail its whole batch
         return decision
@@ -81,6 +94,8 @@ class LedgerActor(TypedActor):
             record = RecordedEvent(self.name, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
             evolve(self.state, record)
             batch.records.append(record)
+        if isinstance(envelope.message, ApplyReservationEvent):
+            self._handled = envelope.message.record.hotel_seq
         return decision.reply(self.state)
 
 

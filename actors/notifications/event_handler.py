@@ -54,8 +54,8 @@ class NotificationsEventHandler:
         records = [each for _, record in entries for each in of_each_booking(record)]
         names = {_booking(record.event) for record in records} - {""}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
-        bodies = self._outbox.hotels({record.hotel for record in records}).items()
-        hotels = {name: _unpack_hotel(body) for name, body in bodies}
+        found = self._outbox.hotels({record.hotel for record in records})
+        hotels = {name: _unpack_hotel(body) for name, body in found.items()}
         changed_hotels: dict[str, bytes] = {}
         changed_bookings: dict[str, KnownBooking] = {}
         erased: set[str] = set()
@@ -102,6 +102,8 @@ class NotificationsEventHandler:
         def keep() -> None:
             if replaced_until <= self._clock():
                 raise Stalled("a letter about a change has been sent meanwhile")
+            if changed_hotels and not self._outbox.hotels(changed_hotels).items() <= found.items():
+                raise Stalled("the terms of notification have been changed meanwhile")
             self._outbox.store(changes)
             if notices:
                 self._notify_relay()

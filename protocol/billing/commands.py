@@ -20,10 +20,13 @@ MANUAL_METHODS: tuple[str, ...] = get_args(ManualMethod)
 
 
 class ApplyReservationEvent(Command, frozen=True):
-    """Apply an event of reservations, in their order. An event that was applied already changes nothing."""
+    """Apply an event of reservations, in their order. An event that was applied already changes nothing. `previous` is
+    the `hotel_seq` of the event that was sent just before this one without waiting for its reply, else 0. Where that
+    one was not applied, neither is this one: the other would be skipped for ever."""
 
     name: ClassVar[str] = "ledger.apply_event"
     record: RecordedEvent
+    previous: int = 0
 
 
 class ChangeBillingTerms(Command, frozen=True):

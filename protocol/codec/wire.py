@@ -87,7 +87,7 @@ _VERSIONS = {kind: kind.version if issubclass(kind, Event) else 1 for kind in TA
 _encode = msgspec.msgpack.Encoder().encode  # a fifth of the time of the msgpack package
 _decode_message = msgspec.msgpack.Decoder(tuple[str, int, bytes]).decode
 _decode_record = msgspec.msgpack.Decoder(tuple[str, int, int, str, str, str, str, bytes, str]).decode
-_decode_apply_fields = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
+_decode_apply_fields = msgspec.msgpack.Decoder(tuple[str, bytes, int]).decode
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
 _NAMES = {kind: name for name, kind in TABLE.items()}
 _TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in ALL_EVENTS}
@@ -180,7 +180,7 @@ def encode(message: Message) -> bytes:
     """Encodes a message with its name and the version of its fields."""
     kind = type(message)
     if isinstance(message, ApplyReservationEvent):
-        fields = _encode((message.hotel, encode_record(message.record)))
+        fields = _encode((message.hotel, encode_record(message.record), message.previous))
     else:
         fields = _encode(message)
     return _encode((_NAMES[kind], _VERSIONS[kind], fields))
@@ -227,8 +227,8 @@ def decode_record(body: bytes) -> RecordedEvent:
 
 
 def _decode_apply(fields: bytes) -> ApplyReservationEvent:
-    hotel, record = _decode_apply_fields(fields)
-    return ApplyReservationEvent(hotel, decode_record(record))
+    hotel, record, previous = _decode_apply_fields(fields)
+    return ApplyReservationEvent(hotel, decode_record(record), previous)
 
 
 def _decode_fields(kind: type[Message], version: int, fields: bytes) -> Any:

@@ -126,11 +126,6 @@ class SqliteReadModels:
     def _position(self) -> int:
         return 0 if self._file is None else self._file.totals.position
 
-    def catch_up(self, position: int) -> None:
-        """Applies the log at least up to this position."""
-        with self._lock:
-            self._catch_up(position)
-
     def _catch_up(self, position: int) -> None:
         while self._step(position):
             pass

@@ -1,19 +1,23 @@
 """A notice about changes is replaced only while it was surely not sent, however late events are handled."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from innkeeper.actors.notifications.event_handler import NotificationsEventHandler
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.terms import ChangeNotificationTerms, NotificationTerms, ShowNotificationTerms
+from innkeeper.protocol.ports.service_store import Keep
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.events import HotelChanged
 from innkeeper.storage.memory.database import MemoryDatabase
 from innkeeper.storage.memory.outbox import MemoryOutbox
 from support.notifications_fixture import NotificationsFixture
-from support.partition_fixture import NOON
+from support.partition_fixture import HOTEL, NOON
 
 SECOND = 1_000_000
 
@@ -52,6 +56,12 @@ class LateNotifications:
 
     def waiting(self) -> list[str]:
         return [one.id.rpartition(":")[2] for one in self.outbox.unsent(self.booking.id)]
+
+
+@contextmanager
+def no_request() -> Iterator[Keep]:
+    """A transaction whose reply is not kept."""
+    yield lambda _: None
 
 
 @pytest.fixture
@@ -104,3 +114,17 @@ def test_changes_that_are_handled_together_are_one_letter_however_late(late: Lat
     late.handle(records)
     (change,) = late.send()
     assert (change.stay.adults, change.before and change.before.adults) == (2, 1)
+
+
+def test_terms_that_change_between_a_decision_and_its_effects_are_kept(late: LateNotifications) -> None:
+    """As while the database is locked, where both wait."""
+    before = len(late.hotel.records)
+    late.hotel.apply_events((HotelChanged("Cliff", "15:00", "11:00", "manual", housekeeping=False, infants_below=0),))
+    renamed = late.hotel.records[before:]
+    effects = late.decide(renamed)
+    terms = NotificationTerms(language="de")
+    asyncio.run(late.handler.change_terms(ChangeNotificationTerms(HOTEL, terms), no_request))
+    with pytest.raises(Stalled):
+        effects()
+    late.handle(renamed)
+    assert asyncio.run(late.handler.show_terms(ShowNotificationTerms(HOTEL), no_request)).terms == terms

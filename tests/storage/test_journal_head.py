@@ -140,7 +140,8 @@ def test_a_head_with_any_flipped_bit_is_refused_or_the_same(open_journal: Callab
 def test_read_models_of_a_journal_that_was_rolled_back_are_refused(later: int, tmp_path: Path) -> None:
     def follow(log: GrowingLog) -> None:
         with closing(SqliteReadModels(tmp_path / "views-0.db", "reservations", log)) as views:
-            views.catch_up(log.position)
+            while views.follow():
+                pass
 
     log, other = GrowingLog(), GrowingLog()
     log.append("north", JOINED)

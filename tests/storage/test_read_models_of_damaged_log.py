@@ -61,7 +61,7 @@ def test_read_models_of_a_damaged_log_say_so_once(
     with closing(SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log)) as views:
         asyncio.run(follow(views))
         with pytest.raises(JournalDamaged, match="event 1"):
-            views.catch_up(1)
+            views.follow()
     assert ["event 1 cannot be decoded" in record.getMessage() for record in caplog.records] == [True]
     assert "Traceback" not in caplog.text
 

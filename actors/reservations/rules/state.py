@@ -94,10 +94,6 @@ class HotelState:
             self._locator_rounds = locator_rounds(self.locator_key, self.opened().id)
         return locator_of(self._locator_rounds, self.bookings_made, self.locators)
 
-    def known_type(self, code: str) -> RoomType:
-        """The room type of a booking, which may be retired."""
-        return self.room_types.get(code) or next(kind for kind in self.opened().retired_types if kind.code == code)
-
     def has_room(self, room: str) -> bool:
         """Whether this is a room of the hotel that is not retired."""
         kind, position = self.rooms.get(room, ("", 0))
