@@ -37,7 +37,7 @@ class RecentEvents:
         with self._lock:
             length = len(self._entries)
             start = after - self.position + length
-            if start < 0 or after > self.position:  # the latter until another process has told its position
+            if start < 0 or after > self.position:  # the latter until another process has sent its position
                 return None
             found = [self._entries[place] for place in range(start, min(start + limit, length))]
         return [(position, records[place]) for position, (records, place) in enumerate(found, after + 1)]

@@ -48,7 +48,7 @@ class GuestBooking(msgspec.Struct, frozen=True):
 
 
 class ErasureStep(msgspec.Struct, frozen=True):
-    """A part of the system that forgets the guest, or a receiver of events that is told of it."""
+    """A part of the system that forgets the guest, or a receiver that gets `guest.forgotten`."""
 
     part: str
     done: bool

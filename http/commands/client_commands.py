@@ -17,7 +17,8 @@ async def replay(options: SimpleNamespace) -> None:
     """Replay a booking history through the HTTP API of a running server, or of one that is started for the replay."""
     try:
         async with own_server(_RUN) if not options.url else nullcontext(options.url) as url:
-            tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
+            history, rooms, has_terminal = options.history, options.rooms, sys.stderr.isatty()
+            tally, decisions = await play(url, options.key, options.hotel, history, rooms, has_terminal)
     except HistoryError as error:
         raise CannotRun(str(error)) from None
     if options.decisions:

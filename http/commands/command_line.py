@@ -14,17 +14,19 @@ from innkeeper.protocol.values.operator_error import EXIT_USAGE, OperatorError
 
 _DATA = option("--data", "the data directory", "data", type=path)
 _INSTALLATION = option(
-    "--installation", "the name of the installation, set when the data directory is made (innkeeper)", type=name_or_none
-)
+    "--installation", "the name of the installation, set when the data directory is made (innkeeper)",
+    type=name_or_none, metavar="NAME",
+)  # fmt: skip
 _BROKER = option(
     "--broker", "the broker for events: amqp://user:password@host/ or kafka://user:password@host:port (local: none)", ""
 )
 _GUEST_DETAILS = option(
-    "--guest-details", "who gets names and contact data of guests with the events: archive,broker (nobody)", ""
+    "--guest-details", "the receivers of events that get the details of guests: archive,broker (none)", ""
 )
 _PARTITIONS = option(
-    "--partitions", "the number of partitions; it cannot be changed later", type=WholeNumber(1, limits.partitions_max)
-)
+    "--partitions", "the number of partitions, set when the data directory is made, and never changed (1)",
+    type=WholeNumber(1, limits.partitions_max),
+)  # fmt: skip
 _PARTITION_NUMBER = WholeNumber(0, limits.partitions_max - 1)
 _PARTITION = option("--partition", "run only the partition of this number, from 0 (all)", type=_PARTITION_NUMBER)
 _PORT = option("--port", "the port to listen on; 0 selects a free one", 8080, type=WholeNumber(0, 65_535))
@@ -38,8 +40,8 @@ _ADAPTERS = (
     switch("--webhooks-to-loopback", "send webhooks only to this machine"),
 )
 _MAIL = (
-    option("--smtp", "the mail server: smtp://user:password@host (letters go to DATA/mail)", ""),
-    option("--mail-from", "the sender's address of letters", ""),
+    option("--smtp", "the mail server, with --mail-from: smtp://user:password@host (letters go to DATA/mail)", ""),
+    option("--mail-from", "the sender's address of letters; required with --smtp", ""),
 )
 _SIMULATED_PAYMENTS = switch("--simulated-payments", "add a simulated payment provider, as in the demo")
 _STRIPE = (
@@ -53,7 +55,7 @@ _PUBLIC = (
     *_STRIPE,
     _SIMULATED_CLOCKS,
     option("--host", "the address to listen on (0.0.0.0: every one that the machine has)", "127.0.0.1"),
-    option("--keys", "a file with a line name:key for each client", "keys", type=path),
+    option("--keys", "a file with a line name:key for each client; a key has 20 characters or more", "keys", type=path),
     repeated("--host-name", host_name, "NAME", "a host name of this server, beside its own addresses"),
     repeated("--trusted-proxy", network, "NETWORK", "the address of a proxy that forwards host and scheme"),
 )
@@ -66,10 +68,12 @@ _DEMO = (
     switch("--empty", "start without hotels"),
     switch("--in-memory", "write nothing to disk: the next start begins anew"),
 )
+_KEY = option("--key", "an API key, if the server requires one", "")
 _REPLAY = (
     click.Argument(["history"], type=path, metavar="HISTORY.csv", help="the bookings and their outcomes"),
     option("--rooms", "the rooms of each type (CSV)", type=path, metavar="ROOMS.csv", required=True),
-    option("--url", "a running server; by default one is started for the replay", ""),
+    option("--url", "a running server with simulated clocks; by default one is started for the replay", ""),
+    _KEY,
     option("--hotel", "the id of the hotel to open", "history"),
     option("--decisions", "write a line for each booking to this file: Y accepted, n refused", type=path),
 )
@@ -77,18 +81,20 @@ _BACKUP = (
     click.Argument(["destination"], type=path, metavar="DEST", help="the folder to make; it is missing or empty"),
     _DATA,
 )
-_FORGOTTEN = option("--archive", "the archive: who was forgotten in what is lost is forgotten again", "")
+_HEEDED = "its forgotten guests are forgotten again, and its invoice numbers are not given again"
+_RESTORE_ARCHIVE = option("--archive", f"the archive, a folder or URL (none): {_HEEDED}", "")
+_ROLLBACK = (_DATA, option("--archive", f"the archive, a folder or URL (DATA/archive): {_HEEDED}", ""))
 _RESTORE = (
     click.Argument(["source"], type=path, metavar="SOURCE", help="the folder of the backup"),
     option("--data", "the data directory to make; it is missing or empty", "data", type=path),
-    _FORGOTTEN,
+    _RESTORE_ARCHIVE,
 )
 _DEAD_LETTERS = (
     click.Argument(["action"], type=click.Choice(["list", "show", "redrive", "drop"]), help="the action"),
     click.Argument(["subscriber"], default="", help="the subscriber of the dead letter"),
     click.Argument(["event"], default="", help="the event of the dead letter"),
     option("--url", "the running server", "http://127.0.0.1:8080"),
-    option("--key", "an API key, if the server requires one", ""),
+    _KEY,
 )
 
 
@@ -147,20 +153,22 @@ def command_line() -> click.Group:
         *part, _PARTITIONS, _PARTITION, _ACTOR_SYSTEM,
     )  # fmt: skip
     top.define(BILLING, "run one part only: folios, payments and invoices", "--data data", *part, _ACTOR_SYSTEM)
-    top.define(NOTIFICATIONS, "run one part only: letters to guests", "--smtp smtp://mail.example", *part, *_MAIL)
     top.define(
-        DELIVERY, "run one part only: webhooks, archive and payment providers", "--archive s3://bucket/events",
+        NOTIFICATIONS, "run one part only: letters to guests",
+        "--smtp smtp://mail.example --mail-from stay@inn.example", *part, *_MAIL,
+    )  # fmt: skip
+    top.define(
+        DELIVERY, "run one part only: webhooks, archive and payment providers", "--archive /mnt/archive",
         *part, *_ADAPTERS, _SIMULATED_PAYMENTS, *_STRIPE,
     )  # fmt: skip
     top.define(GATEWAY, "run one part only: HTTP; several may share a port", "--keys keys", *part, _PORT, *_PUBLIC)
     top.define("verify", "verify the whole journal", "--data data", _DATA)
     top.define("backup", "back up a data directory, also while it is used", "/backups/monday --data data", *_BACKUP)
     top.define(
-        "restore", "restore a backup to a new data directory, and verify it", "/backups/monday --data data", *_RESTORE
-    )
-    top.define(
-        "accept-rollback", "go on with journals that have lost events, as they are", "--data data", _DATA, _FORGOTTEN
-    )
+        "restore", "restore a backup to a new data directory, and verify it", "/backups/monday --data restored",
+        *_RESTORE,
+    )  # fmt: skip
+    top.define("accept-rollback", "go on with journals that have lost events, as they are", "--data data", *_ROLLBACK)
     top.define(
         "replay", "replay a booking history (CSV) through the HTTP API", "HISTORY.csv --rooms ROOMS.csv", *_REPLAY
     )

@@ -249,6 +249,8 @@ class Replay:
         for attempt in range(_ATTEMPTS_MAX):
             try:
                 async with self._session.post(url, data=data, headers=headers) as response:
+                    if response.status == 401:
+                        raise HistoryError("the server requires an API key; set --key or INNKEEPER_KEY")
                     if response.status != 503:
                         return response.status, msgspec.json.decode(await response.read())
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
@@ -273,13 +275,17 @@ def _cancelled_at_once(row: HistoryBooking) -> bool:
     return row.outcome == "cancelled" and row.outcome_on == row.booked_on
 
 
-async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool) -> tuple[dict[str, Any], str]:
-    """Replays a history through the API at `url`. Returns the counts, and a line per row: Y accepted, n refused."""
+async def play(
+    url: str, key: str, hotel: str, history: Path, rooms: Path, progress: bool
+) -> tuple[dict[str, Any], str]:
+    """Replays a history through the API at `url`, with an API key unless that is empty. Returns the counts, and a line
+    per row: Y accepted, n refused. Raises HistoryError."""
     rows, counts = read_history(history), read_rooms(rooms)
     unknown = {row.room_type for row in rows} - counts.keys()
     if unknown or not rows:
         raise HistoryError(f"{rooms} lacks the types {sorted(unknown)}" if rows else f"{history} has no rows")
-    async with aiohttp.ClientSession() as session:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with aiohttp.ClientSession(headers=headers) as session:
         with tqdm(total=len(rows), unit=" bookings", desc="replaying", disable=not progress) as bar:
             replayed = Replay(session, url, hotel, rows, bar)
             await replayed.open(counts)

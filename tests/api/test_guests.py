@@ -1,5 +1,7 @@
 """Guests over HTTP: known ones book again, their contact data is changed in one place, and they can be forgotten."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
+from support.paths import ROOT
 from support.waiting import wait_until
 from support.webhook_receiver import webhook_receiver
 
@@ -216,6 +219,30 @@ def test_no_file_keeps_what_was_erased_among_many_guests(gateway: Gateway, data:
     assert gateway.send("DELETE", path_of(hotel, first)).status == 202
     erased(gateway, path_of(hotel, first))
     assert remains(data) == []
+
+
+def test_the_commands_of_the_page_remove_a_guest_from_an_archive_with_details(data: Path) -> None:
+    (commands,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
+    with running_gateway(data, guest_details="archive") as gateway:
+        hotel = gateway.open_hotel({"DBL": 2})
+        booking = invoiced_stay(gateway, hotel)
+        folio = {"buyer": {"name": "Quuxington Ltd", "address": ["7 Quince Lane"]}}
+        assert gateway.post(f"{booking_path(hotel, booking)}/folios", folio).status == 201
+        gateway.book(hotel, 4, guest={"name": "Guest 4"})
+        archive = data / "archive"
+        wait_until(lambda: all(has_text(archive / log, "Guest 4") for log in ("reservations", "billing")), SECONDS_MAX)
+    assert remains(archive), "there are details to remove"
+    (segment,) = (archive / "reservations").glob("[0-9]*.jsonl")
+    subprocess.run(["gzip", segment], check=True)
+    subprocess.run(["sh", "-ec", commands.replace("GUEST", booking["guest"]["id"])], cwd=data, check=True)
+    assert remains(archive) == []
+    assert has_text(archive / "billing", "Acme Ltd"), "a document keeps its buyer"
+    assert all(has_text(archive / log, "Guest 4") for log in ("reservations", "billing")), "another guest stays"
+
+
+def has_text(folder: Path, text: str) -> bool:
+    """Whether a segment in this folder of the archive has the text."""
+    return any(text in file.read_text() for file in folder.glob("[0-9]*.jsonl"))
 
 
 @pytest.mark.parametrize("details", [False, True])

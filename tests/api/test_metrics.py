@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from innkeeper.http.keys import ApiKeys
 from prometheus_client.parser import text_string_to_metric_families
 from support.gateway import Gateway, assert_problem, stay_request
 from support.gateway import gateway as running_gateway
+from support.paths import ROOT
 
 BOOKINGS = "/v1/hotels/{hotel}/bookings"
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 @pytest.fixture
@@ -65,6 +68,15 @@ def test_the_page_for_operators_names_every_metric_and_no_other(gateway: Gateway
     gateway.book(gateway.open_hotel())
     text = gateway.get("/metrics").body.decode()
     families = {family.name for family in text_string_to_metric_families(text) if family.name.startswith("innkeeper_")}
-    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    page = OPERATIONS.read_text()
     named = {re.sub("_(total|bucket)$", "", name) for name in re.findall(r"innkeeper_[a-z_]+", page)}
     assert named == families
+
+
+def test_the_configuration_on_the_page_for_operators_is_yaml() -> None:
+    scraped, alerts = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL))
+    assert [config["job_name"] for config in scraped["scrape_configs"]] == ["innkeeper"]
+    (group,) = alerts["groups"]
+    names = [rule["alert"] for rule in group["rules"]]
+    assert len({*names}) == len(names)
+    assert all(rule["expr"] and rule["annotations"]["summary"] for rule in group["rules"])

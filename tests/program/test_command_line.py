@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from innkeeper.delivery.integrations import Integrations
 from innkeeper.http.commands.command_line import command_line, parse
 
 ON = ("1", "true", "True", "YES", "on")
@@ -173,4 +174,6 @@ def test_the_example_in_the_help_of_a_command_is_right(command: str, capsys: pyt
         parse([command, "--help"])
     assert not end.value.code
     example = capsys.readouterr().out.partition("Example: innkeeper ")[2].split()
-    assert parse(example).command == command
+    options = parse(example)
+    assert options.command == command
+    Integrations.from_options(options)  # which refuses, for example, a mail server without a sender

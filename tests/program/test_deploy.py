@@ -83,6 +83,15 @@ def test_the_containers_of_the_compose_file_run_every_part() -> None:
         assert set(re.findall(r"--\w+", " ".join(command))) <= set(re.findall(r"--\w+", help.stdout))
 
 
+def test_the_compose_file_passes_the_variables_on_that_the_page_names() -> None:
+    compose = yaml.safe_load((ROOT / "docs/deploy/compose.yaml").read_text())
+    section = PAGE.partition("## With containers\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"INNKEEPER_\w+", section))
+    assert named
+    for name in named:
+        assert compose["services"]["gateway"]["environment"][name] == f"${{{name}:-}}"
+
+
 def test_its_unit_names_the_parts_that_there_are() -> None:
     unit = (ROOT / "docs/deploy/innkeeper@.service").read_text()
     assert "run.py %i" in unit

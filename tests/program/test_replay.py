@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from innkeeper.http.keys import ApiKeys
+from support.gateway import gateway as running_gateway
 from support.paths import ROOT
 from support.server_process import run_to_end
 
@@ -49,6 +51,21 @@ def test_a_replay_ignores_the_settings_of_the_real_server(tmp_path: Path, monkey
     done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "archive").exists(), "replayed events would be mixed with real ones"
+
+
+def test_a_server_that_requires_keys_replays_for_a_client_that_has_one(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(SMALL_HISTORY)
+    (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
+    key = "a-key-that-is-long-enough"
+    with running_gateway(tmp_path / "data", ApiKeys({"replay": key})) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}"
+        replay = ("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv", "--url", url)
+        refused = run_to_end(*replay)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "set --key or INNKEEPER_KEY" in refused.stderr
+        done = run_to_end(*replay, "--key", key)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] == 3
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,9 @@ def arrival_date(hotel: Hotel, at: int) -> date:
 
 
 def hold_until(hotel: Hotel, arrival: date, at: int, seconds: int) -> int:
-    """When a hold ends that was made at this instant for so many seconds: at the latest some hours before the audit of
-    the day of arrival or, where less time is left, in half of that time. So the next in line can have the room."""
+    """When a hold ends that was made at this instant for so many seconds: at the latest two hours before the audit of
+    the day of arrival or, where less than four hours are left until then, after half of that time. So the next in line
+    can have the room."""
     audit = over_at(hotel, arrival)
     now = hotel_instant(hotel, at)
     if audit <= now:  # that audit is overdue, and waits for the next time or for a person
