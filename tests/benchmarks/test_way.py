@@ -7,9 +7,9 @@ import sys
 import pytest
 from support.paths import ROOT
 
-# Files, functions and calls that every booking makes: 28, 91 and 118; 67, 259 and 1,117, as a booking that comes alone
-# wakes each subscriber.
-LIMITS = {"until the response": (29, 92, 125), "until rest": (68, 262, 1_170)}
+# Files, functions and calls that every booking makes: 28, 91 and 118; 67, 258 and 1,117, as a booking that comes alone
+# wakes each subscriber. On a busy machine the note of the journal's head, once a second, falls into the way of each.
+LIMITS = {"until the response": (29, 92, 125), "until rest": (70, 266, 1_170)}
 _LINE = re.compile(r"^(.*): (\d+) files, (\d+) functions, (\d+) calls$", re.MULTILINE)
 
 
@@ -20,4 +20,4 @@ def test_the_way_of_a_booking_is_short() -> None:
     measured = {name: tuple(map(int, numbers)) for name, *numbers in _LINE.findall(printed)}
     assert measured.keys() == LIMITS.keys(), printed
     for name, numbers in measured.items():
-        assert all(number <= limit for number, limit in zip(numbers, LIMITS[name], strict=True)), (name, numbers)
+        assert all(0 < number <= limit for number, limit in zip(numbers, LIMITS[name], strict=True)), (name, numbers)
