@@ -196,6 +196,16 @@ def test_a_notification_needs_the_signature_of_the_account(gateway: Gateway) -> 
     assert_problem(gateway.post(NOTIFICATIONS, body + b" ", headers=headers), 401, "bad_signature")
 
 
+@pytest.mark.parametrize("more", ["t={now}", "t", "t={now},v1=0"])
+def test_a_notification_that_is_older_cannot_be_passed_off_as_new(gateway: Gateway, more: str) -> None:
+    now = gateway.clock() // 1_000_000
+    event = {"type": "payment_intent.succeeded", "data": {"object": {"metadata": {}}}}
+    body, headers = signed(event, now - 3_600)
+    old = headers["stripe-signature"]
+    for header in (f"{old},{more.format(now=now)}", f"{more.format(now=now)},{old}"):
+        assert_problem(gateway.post(NOTIFICATIONS, body, headers={"stripe-signature": header}), 401, "bad_signature")
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
