@@ -64,10 +64,10 @@ class Guest:
     def paid(self) -> Any:
         return self.gateway.get(f"{self.path}/folio").json["paid"]
 
-    def notify(self, kind: str, told: dict[str, Any]) -> Any:
+    def notify(self, kind: str, told: dict[str, Any], **event: Any) -> Any:
         """Stripe reports something, twice; the reply."""
         at = self.gateway.clock() // 1_000_000
-        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": told}}, at)
+        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": told}} | event, at)
         replies = [self.gateway.post(NOTIFICATIONS, body, headers=headers) for _ in range(2)]
         assert [reply.status for reply in replies] == [200, 200], replies
         return replies[0].json
@@ -149,6 +149,35 @@ def test_a_lost_dispute_keeps_the_money_away(guest: Guest, server: LocalStripe) 
     guest.notify("charge.dispute.created", dispute | {"status": "needs_response"})
     assert guest.gateway.get(payment).json["chargebacks"][0]["status"] == "lost"
     assert guest.paid() == euros("0.00")
+
+
+def test_a_first_card_that_was_declined_before_the_capture_is_no_return_however_late_it_is_reported(
+    guest: Guest, server: LocalStripe
+) -> None:
+    """Stripe's clock alone says what came first: the clock of the gateway is months away from it."""
+    payment = guest.pay(server.card(), capture=False)
+    reference = guest.wait(payment, status="authorised")["reference"]
+    guest.gateway.post(f"{payment}/actions/capture", {})
+    guest.wait(payment, status="captured")
+    error = {"status": "requires_payment_method", "last_payment_error": {"message": "Your card was declined."}}
+    failed = server.ask(f"/v1/payment_intents/{reference}") | error
+    charged_at = server.charge(reference)["created"]
+    guest.notify("payment_intent.payment_failed", failed, created=charged_at - 1)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("captured", euros("100.00"))
+    guest.notify("payment_intent.payment_failed", failed, created=charged_at + 1)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("returned", euros("0.00"))
+
+
+def test_a_card_that_was_declined_at_the_start_takes_nothing_from_the_next_one(
+    guest: Guest, server: LocalStripe
+) -> None:
+    """The clock of the gateway is a minute ahead of Stripe's."""
+    payment = guest.pay(server.card(CARD_DECLINED))
+    guest.wait(payment, status="failed")
+    (intent,) = server.intents(payment.rsplit("/", 1)[1])
+    paid = intent | {"status": "succeeded", "amount_received": 10_000}
+    guest.notify("payment_intent.succeeded", paid, created=guest.gateway.clock() // 1_000_000 - 60)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("captured", euros("100.00"))
 
 
 def test_a_refund_made_at_stripe_counts_once(guest: Guest, server: LocalStripe) -> None:
