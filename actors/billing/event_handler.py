@@ -12,9 +12,9 @@ from innkeeper.protocol.billing.commands import ApplyReservationEvent
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.messages.refusals import Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.ports.message_bus import MessageBus
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
+from innkeeper.protocol.ports.subscriptions import Effects, check_available, no_effects
 
 BILLING_EVENT_TYPES = wire.type_names(BILLING_RULES.handles)
 """What billing subscribes to, in the log of reservations."""
@@ -34,8 +34,7 @@ class BillingEventHandler:
             previous[record.hotel] = record.hotel_seq
             results.append(self._bus.ask(Envelope(command, None, record.correlation, record.by)))
         for result in await asyncio.gather(*results):
-            if isinstance(result.response, Unavailable) and not result.response.hotel_failed:
-                raise Stalled(result.response.reason)
+            check_available(result.response)
             if isinstance(result.response, Refusal):
                 raise RuntimeError(f"the ledger refused an event of reservations: {result.response}")
         return no_effects

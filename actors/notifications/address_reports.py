@@ -3,11 +3,11 @@
 import logging
 
 from innkeeper.protocol.messages.envelope import Envelope
-from innkeeper.protocol.messages.refusals import Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import Refusal, Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import AddressReport
 from innkeeper.protocol.ports.outbox import ReportAddress as ReportAddressPort
-from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.ports.subscriptions import check_available
 from innkeeper.protocol.reservations.commands import ReportAddress
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
 
@@ -23,8 +23,9 @@ def reporting_to(bus: MessageBus) -> ReportAddressPort:
         )
         key = f"{NOTIFICATIONS}:{found.notice}:{found.reply}"
         response = (await bus.ask(Envelope(command, key, by=NOTIFICATIONS))).response
+        check_available(response)
         if isinstance(response, Unavailable):
-            raise Stalled(response.reason)
+            raise Refused(response)
         if isinstance(response, Refusal):  # a guest whose booking was lost with the journal
             logger.warning("the address of a guest of %s is not marked: %r", found.booking, response)
 

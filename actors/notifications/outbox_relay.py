@@ -194,16 +194,30 @@ class OutboxRelay(ListedTask):
         return ended.result()
 
     async def _report_all(self) -> bool:
-        try:
-            for number, report in self._outbox.reports(address_reports_at_once_max):
-                await self._report(report)
-                self._outbox.remove_report(number)
-        except Stalled as error:
-            self._report_at = self.clock() + address_report_retry_seconds * 1_000_000
-            if self._logged.is_due(error):
-                logger.warning("addresses are reported later: %s", error)
-            return False
-        return True
+        """Sends all reports; returns whether any was sent. Where a hotel does not take one, its later ones wait too."""
+        waiting = set[str]()
+        last, has_reported = 0, False
+        while reports := self._outbox.reports(address_reports_at_once_max, last):
+            for last, report in reports:
+                if report.hotel in waiting:
+                    continue
+                try:
+                    await self._report(report)
+                except Exception as error:
+                    self._report_later(report.hotel, error)
+                    if isinstance(error, Stalled):
+                        return False
+                    waiting.add(report.hotel)
+                else:
+                    self._outbox.remove_report(last)
+                    has_reported = True
+        return has_reported
+
+    def _report_later(self, hotel: str, error: Exception) -> None:
+        self._report_at = self.clock() + address_report_retry_seconds * 1_000_000
+        message = f"addresses are reported later, as those of {hotel}: {error}"
+        if self._logged.is_due(message):
+            logger.warning("%s", message)
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""

@@ -21,15 +21,18 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.messages.refusals import NotFound, Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
+from innkeeper.protocol.ports.subscriptions import Effects, NotAccepted, Retry, check_available, no_effects
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ConfirmBooking
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS
+from innkeeper.protocol.values.limits import subscriber_retry_seconds
 
 _AUTHOR = "hold-payments"
+_WAIT = Retry(0, subscriber_retry_seconds)
+"""A hotel of which billing does not know enough yet waits by itself; nothing has failed."""
 
 
 class HoldPayments:
@@ -62,7 +65,7 @@ class HoldPayments:
         if not isinstance(known, PaymentReply):
             return
         if known.booking_status is BookingStatus.HELD:
-            raise Stalled("billing does not know yet how the hold has ended")
+            raise NotAccepted("billing does not know yet how the hold has ended", _WAIT)
         if known.booking_status not in (BookingStatus.EXPIRED, BookingStatus.RELEASED):
             return
         command: Command | None = None
@@ -76,10 +79,12 @@ class HoldPayments:
     async def _ask(
         self, context: str, message: Command | Query, record: RecordedEvent, key: str | None = None
     ) -> Reply | Refusal:
-        """The reply; a refusal says that it is done, or cannot be. Raises `Stalled` where there is none yet."""
+        """The reply; a refusal says that it is done, or cannot be. Raises `Stalled` where there is none yet, and
+        another error where there is none of this hotel."""
         result = await self._buses[context].ask(Envelope(message, key, record.correlation, _AUTHOR))
+        check_available(result.response)
         if isinstance(result.response, Unavailable):
-            raise Stalled(result.response.reason)
+            raise Refused(result.response)
         if isinstance(result.response, NotFound) and context == BILLING:
             raise RuntimeError(f"billing does not know a payment of its own: {result.response}")
         return result.response

@@ -34,7 +34,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.payment_operations import PaymentOperation, ProviderUnreachable
 from innkeeper.protocol.ports.service_store import Transaction
-from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.ports.subscriptions import Stalled, check_available
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.instants import microseconds
 
@@ -74,8 +74,11 @@ class Payments:
             updates = tuple(await provider.read(message.headers, message.body))
         except ProviderUnreachable as error:
             raise Refused(Unavailable(f"the provider does not answer: {error}")) from None
-        for update in updates:
-            await self._settle(update, message.provider)
+        try:
+            for update in updates:
+                await self._settle(update, message.provider)
+        except Stalled as stalled:
+            raise Refused(Unavailable(f"billing does not answer: {stalled}")) from None
         return PaymentUpdateReply(updates)
 
     async def start(self, record: RecordedEvent, event: PaymentStarted) -> None:
@@ -135,8 +138,7 @@ class Payments:
 
     async def _ask(self, message: Command | Query, by: str) -> Reply:
         result = (await self._bus.ask(Envelope(message, by=by))).response
-        if isinstance(result, Unavailable):
-            raise Stalled(result.reason)
+        check_available(result)
         if isinstance(result, Refusal):
             raise Refused(result)
         return result

@@ -1,6 +1,7 @@
 """A payment provider for demos and tests, which the token of a payment tells what to do."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from innkeeper.protocol.billing.payments import (
     PaymentUpdate,
     ReceiveProviderNotification,
 )
-from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.messages.refusals import Refused, Unavailable, invalid
 from innkeeper.protocol.ports.payment_operations import ProviderUnreachable
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money, render
@@ -21,7 +22,10 @@ from innkeeper.protocol.values.money import Money, render
 ReceiveNotification = Callable[[ReceiveProviderNotification], Awaitable[object]]
 """Receives a notification from a provider."""
 
+logger = logging.getLogger(__name__)
+
 _LATE_SECONDS_MAX = 3_600
+_NOTIFY_AGAIN_SECONDS = 1
 _AUTHORISED_MICROSECONDS = 7 * 24 * 3_600 * 1_000_000
 _ANSWERS_KEPT_MAX = 10_000
 
@@ -216,8 +220,16 @@ class SimulatedProvider:
     ) -> None:
         await asyncio.sleep(seconds)
         body = msgspec.json.encode(happen())
-        headers = signature_headers(self.secrets, wanted.payment, self._clock() // 1_000_000, body)
-        await self._notify(ReceiveProviderNotification(self._name, headers, body))
+        while True:
+            headers = signature_headers(self.secrets, wanted.payment, self._clock() // 1_000_000, body)
+            try:
+                await self._notify(ReceiveProviderNotification(self._name, headers, body))
+            except Refused as refused:
+                if isinstance(refused.refusal, Unavailable):
+                    await asyncio.sleep(_NOTIFY_AGAIN_SECONDS)
+                    continue
+                logger.warning("a notification of %s was refused: %s", wanted.payment, refused)
+            return
 
 
 _REASONS = {

@@ -3,7 +3,8 @@
 A payment is a payment intent, which is created first and confirmed then, so that a request whose answer was lost finds
 what it made. Requests carry idempotency keys; as Stripe forgets those after a day, a start that is repeated later looks
 for the intent, and a capture, void or refund looks first whether it has happened. What belongs to this installation is
-known by the metadata of the intent.
+known by the metadata of the intent. When money was captured, or was not, is said by Stripe's clock, never by ours: what
+came first decides whether a failure is a return.
 """
 
 import json
@@ -35,6 +36,7 @@ _KEY_TRUSTED_SECONDS = 3_600
 _CLOCKS_APART_SECONDS = 3_600
 _AUTHORISED_SECONDS = 7 * 24 * 3_600
 _TEXT_MAX = 200
+_WITH_CHARGE: Any = {"expand": ["latest_charge"]}
 
 
 class StripeProvider:
@@ -53,7 +55,7 @@ class StripeProvider:
             intent = await self._intent(wanted)
             if intent["status"] == "requires_confirmation":
                 confirmed = await self._client.v1.payment_intents.confirm_async(
-                    intent["id"], {"expand": ["latest_charge"]}, {"idempotency_key": f"{wanted.payment}-confirm"}
+                    intent["id"], _WITH_CHARGE, {"idempotency_key": f"{wanted.payment}-confirm"}
                 )
                 intent = confirmed.to_dict()
         except CardError as error:
@@ -142,7 +144,7 @@ class StripeProvider:
         may have forgotten that key, the intent is looked for before it is made."""
         intents = self._client.v1.payment_intents
         if wanted.reference:
-            return (await intents.retrieve_async(wanted.reference)).to_dict()
+            return (await intents.retrieve_async(wanted.reference, _WITH_CHARGE)).to_dict()
         if self._clock() - wanted.started_at > _KEY_TRUSTED_SECONDS * 1_000_000:
             made_before = await self._find_intent(wanted)
             if made_before is not None:
@@ -157,7 +159,8 @@ class StripeProvider:
         if wanted.token:
             asked["payment_method"] = wanted.token
         made = await intents.create_async(asked, {"idempotency_key": wanted.payment})  # type: ignore[arg-type]
-        return (await intents.retrieve_async(made.id)).to_dict()  # an answer that Stripe kept may be out of date
+        # An answer that Stripe kept may be out of date.
+        return (await intents.retrieve_async(made.id, _WITH_CHARGE)).to_dict()
 
     async def _find_intent(self, wanted: PaymentInstruction) -> Any:
         """The payment intent that was made for a payment; None where there is none. It is listed and not searched for:
@@ -165,7 +168,9 @@ class StripeProvider:
         the list is refused, because what is not known may have been paid."""
         since = wanted.started_at // 1_000_000 - _CLOCKS_APART_SECONDS
         try:
-            listed = await self._client.v1.payment_intents.list_async({"created": {"gte": since}, "limit": 100})
+            listed = await self._client.v1.payment_intents.list_async(
+                {"created": {"gte": since}, "limit": 100, "expand": ["data.latest_charge"]}
+            )
             async for one in listed.auto_paging_iter():
                 intent = one.to_dict()
                 if self._metadata(wanted).items() <= (intent.get("metadata") or {}).items():
@@ -182,9 +187,9 @@ class StripeProvider:
         }
 
     def _state(self, wanted: PaymentInstruction, intent: Any) -> PaymentUpdate | None:
-        return self._intent_update(wanted.hotel, wanted.payment, intent, self._clock() // 1_000_000)
+        return self._intent_update(wanted.hotel, wanted.payment, intent, _charged_at(intent))
 
-    def _intent_update(self, hotel: str, payment: str, intent: Any, at: int) -> PaymentUpdate | None:
+    def _intent_update(self, hotel: str, payment: str, intent: Any, at: int | None) -> PaymentUpdate | None:
         outcome = outcome_of(intent)
         if outcome is None:
             return None
@@ -198,10 +203,16 @@ class StripeProvider:
             reference=intent["id"],
             code=RefusalCode.DECLINED if outcome == "failed" else None,
             reason=str(error.get("message") or "")[:_TEXT_MAX],
-            at=instant(at * 1_000_000),
-            expires_at=instant(_expires_at(intent, at) * 1_000_000) if outcome == "authorised" else None,
+            at=None if at is None else instant(at * 1_000_000),
+            expires_at=instant(self._expires_at(intent, at) * 1_000_000) if outcome == "authorised" else None,
             next_action=_next_action(intent) if outcome == "requires_action" else None,
         )
+
+    def _expires_at(self, intent: Any, at: int | None) -> int:
+        """When an authorisation ends: the charge says so, where it came with the intent."""
+        card = (_charge(intent).get("payment_method_details") or {}).get("card") or {}
+        since = self._clock() // 1_000_000 if at is None else at
+        return int(card.get("capture_before") or since + _AUTHORISED_SECONDS)
 
     def _refund_update(self, hotel: str, payment: str, refund: Any) -> PaymentUpdate | None:
         """The news of a refund: none before the bank has carried it out. It may fail after it had succeeded."""
@@ -238,10 +249,12 @@ class StripeProvider:
         code: RefusalCode | None = None,
         reason: str = "",
     ) -> PaymentUpdate:
+        charged_at = None if intent is None else _charged_at(intent)
         return PaymentUpdate(
             hotel=wanted.hotel, payment=wanted.payment, outcome=outcome, code=code, reason=reason,
             operation=None if operation is None else operation.number,
-            amount=amount, reference="" if intent is None else intent["id"], at=instant(self._clock()),
+            amount=amount, reference="" if intent is None else intent["id"],
+            at=None if charged_at is None else instant(charged_at * 1_000_000),
         )  # fmt: skip
 
     async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
@@ -268,11 +281,14 @@ class StripeProvider:
 
     def _verified(self, headers: Mapping[str, str], body: bytes) -> Any:
         header = headers.get("stripe-signature", "")
+        stamps = [part for part in header.split(",") if part.startswith("t=")]
+        if len(stamps) != 1:  # which of them was signed would be the library's choice
+            raise Refused(BadSignature("expected one timestamp"))
         try:
             WebhookSignature.verify_header(body.decode("utf-8"), header, self._secret)
-            stamp = int(dict(part.split("=", 1) for part in header.split(",") if "=" in part)["t"])
+            stamp = int(stamps[0].removeprefix("t="))
             event = json.loads(body)
-        except (SignatureVerificationError, KeyError):
+        except SignatureVerificationError:
             raise Refused(BadSignature("it was not made with the known secret")) from None
         except ValueError:
             raise invalid("body", "form", "expected an event of Stripe") from None
@@ -312,13 +328,17 @@ def _dispute_update(hotel: str, payment: str, kind: str, dispute: Any) -> Paymen
     )  # fmt: skip
 
 
-def _expires_at(intent: Any, at: int) -> int:
-    """When an authorisation ends: the charge says so, where it came with the intent."""
+def _charge(intent: Any) -> Any:
+    """The latest charge of an intent; empty where there is none, or only its id came with the intent."""
     charge = intent.get("latest_charge")
-    if isinstance(charge, str) or not charge:
-        return at + _AUTHORISED_SECONDS
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
-    return int(card.get("capture_before") or at + _AUTHORISED_SECONDS)
+    return charge if charge and not isinstance(charge, str) else {}
+
+
+def _charged_at(intent: Any) -> int | None:
+    """When the card was charged, in seconds since 1970 UTC by Stripe's clock; None where that is not known. Cards that
+    were declined before were charged earlier, and each has a charge of its own."""
+    created = _charge(intent).get("created")
+    return None if created is None else int(created)
 
 
 def _next_action(intent: Any) -> NextAction:

@@ -26,8 +26,9 @@ _SIGNED = ("webhook-", "stripe-signature")  # the names of the headers that sign
 
 class PaymentRequest(RequestBody, frozen=True):
     """A manual payment (cash, terminal, transfer) or one by a provider, which only reserves the money where `capture`
-    is false. `token` is the provider's token for this payment. A payment above what is owed for the booking (its price,
-    charges and fees less payments) has to be asked for: `allow_overpayment`."""
+    is false. `token` is the provider's token for this payment; only a manual one takes a `reference`. A payment above
+    what is owed for the booking (its price, charges and fees less payments) has to be asked for: `allow_overpayment`.
+    """
 
     method: Slug
     amount: Money
@@ -42,7 +43,6 @@ class CaptureRequest(RequestBody, frozen=True):
     """The amount to capture, by default all that is reserved."""
 
     amount: Money | None = None
-    reference: Line = ""
 
 
 class VoidRequest(RequestBody, frozen=True):
@@ -59,7 +59,8 @@ class PaymentMoveRequest(RequestBody, frozen=True):
 
 
 class RefundRequest(RequestBody, frozen=True):
-    """The amount that is refunded or was returned, by default all of it, and the reason."""
+    """The amount that is refunded or was returned, by default all of it, and the reason. A refund by a provider takes
+    no `reference`: the provider gives its own."""
 
     amount: Money | None = None
     reason: Line = ""
@@ -99,6 +100,9 @@ async def pay(request: web.Request) -> web.Response:
         if body.method not in providers:
             known = ", ".join((*commands.MANUAL_METHODS, *sorted(providers)))
             raise invalid("method", "known", f"expected one of {known}")
+        if body.reference:
+            own = f"a payment by {body.method} takes no reference: the provider gives its own"
+            raise invalid("reference", "manual", own)
         command = commands.StartPayment(
             hotel, booking, provider=body.method, amount=body.amount, folio=body.folio, capture=body.capture,
             token=body.token, allow_overpayment=body.allow_overpayment,
@@ -123,7 +127,7 @@ async def show_payment(request: web.Request) -> web.Response:
 async def capture_payment(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/payments/{payment}/actions/capture"""
     body = await body_of(request, _captured)
-    command = commands.CapturePayment(_path(request, "hotel"), _path(request, "payment"), body.amount, body.reference)
+    command = commands.CapturePayment(_path(request, "hotel"), _path(request, "payment"), body.amount)
     return await _payment_response(request, command)
 
 

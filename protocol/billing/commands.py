@@ -167,7 +167,6 @@ class CapturePayment(PaymentCommand, frozen=True):
 
     name: ClassVar[str] = "payment.capture"
     amount: Money | None = None
-    reference: Line = ""
 
 
 class VoidPayment(PaymentCommand, frozen=True):
@@ -179,7 +178,7 @@ class VoidPayment(PaymentCommand, frozen=True):
 
 class RefundPayment(PaymentCommand, frozen=True):
     """Refund a captured payment: this amount, or all that is left of it where None. One by a provider is refunded when
-    the provider agrees, one by hand at once."""
+    the provider agrees, and takes no `reference`; one by hand at once."""
 
     name: ClassVar[str] = "payment.refund"
     amount: Money | None = None

@@ -124,7 +124,8 @@ class HoldPaymentStatus(StrEnum):
 class PaymentNews(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a provider reports of a payment. `amount` is that of a capture, refund, chargeback or return, None for all
     of the payment; `id` is the provider's id of a refund, chargeback or return, `reference` that of the payment.
-    `operation` is the number of the operation that it answers; `at` is the provider's time, 0 where it gives none."""
+    `operation` is the number of the operation that it answers; `at` is the time by the provider's own clock,
+    0 where it gives none."""
 
     outcome: PaymentOutcome
     amount: int | None = None

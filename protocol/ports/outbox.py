@@ -69,7 +69,8 @@ class AddressReport(msgspec.Struct, frozen=True):
 
 
 ReportAddress = Callable[[AddressReport], Awaitable[None]]
-"""Sends a report to reservations. The same one may come twice. Raises `Stalled` where it cannot be reached now."""
+"""Sends a report to reservations. The same one may come twice. Raises `Stalled` where it cannot be reached now, and
+anything else where this hotel does not take it now."""
 
 
 class KeptBooking(NamedTuple):
@@ -149,8 +150,8 @@ class Outbox(Protocol):
     def mark_unsent(self, notice: str, reason: str, at: int) -> None:
         """Makes a notice a dead letter without an attempt to send it."""
 
-    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
-        """Returns the oldest reports, at most so many, each with its number."""
+    def reports(self, limit: int, after: int = 0) -> list[tuple[int, AddressReport]]:
+        """Returns the oldest reports after this number, at most so many, each with its number."""
 
     def remove_report(self, number: int) -> None:
         """Removes a report that has arrived."""

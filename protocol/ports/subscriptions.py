@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, with_details, without_details
@@ -125,6 +126,13 @@ class Stalled(Exception):
         super().__init__(reason)
         self.retry_seconds = retry_seconds
         self.handled = handled
+
+
+def check_available(response: object) -> None:
+    """Raises `Stalled` where this response to a command or query says that its part is unavailable. Not where the
+    command made its hotel fail: that concerns the hotel alone, and others go on."""
+    if isinstance(response, Unavailable) and not response.hotel_failed:
+        raise Stalled(response.reason)
 
 
 class EventRefused(Exception):

@@ -154,9 +154,9 @@ class MemoryOutbox:
                 redriven=was.redriven and retry_at is not None,
             )
 
-    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
+    def reports(self, limit: int, after: int = 0) -> list[tuple[int, AddressReport]]:
         """See `Outbox`."""
-        return sorted(self._reports.items())[:limit]
+        return sorted((number, report) for number, report in self._reports.items() if number > after)[:limit]
 
     def remove_report(self, number: int) -> None:
         """See `Outbox`."""

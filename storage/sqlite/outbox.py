@@ -242,9 +242,10 @@ class SqliteOutbox:
             query = "INSERT INTO address_reports (booking, body) VALUES (?,?)"
             self._db.execute(query, (report.booking, _pack(report)))
 
-    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
+    def reports(self, limit: int, after: int = 0) -> list[tuple[int, AddressReport]]:
         """See `Outbox`."""
-        rows = checked_rows(self._db, "SELECT * FROM address_reports ORDER BY number LIMIT ?", (limit,))
+        query = "SELECT * FROM address_reports WHERE number > ? ORDER BY number LIMIT ?"
+        rows = checked_rows(self._db, query, (after, limit))
         return [(number, _unpack_report(body)) for number, _, body in rows]
 
     def remove_report(self, number: int) -> None:

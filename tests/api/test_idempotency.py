@@ -184,7 +184,7 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"POST {BOOKING}/folio/payments": lambda w: same_path(
         w.booking() + "/folio/payments", {"method": "cash", "amount": MONEY}, {"method": "transfer", "amount": MONEY}
     ),
-    f"POST {PAYMENT}capture": lambda w: same_path(w.payment(False) + "/actions/capture", {}, {"reference": "x"}),
+    f"POST {PAYMENT}capture": lambda w: same_path(w.payment(False) + "/actions/capture", {}, {"amount": MONEY}),
     f"POST {PAYMENT}void": lambda w: same_path(w.payment(False) + "/actions/void", {}, {"reason": "x"}),
     f"POST {PAYMENT}refund": lambda w: same_path(w.payment(True) + "/actions/refund", {}, {"reason": "x"}),
     f"POST {PAYMENT}return": lambda w: same_path(w.payment(True) + "/actions/return", {}, {"reason": "x"}),

@@ -190,6 +190,32 @@ def test_a_refund_that_did_not_reach_the_guest_is_owed_again(gateway: Gateway) -
     assert kinds == ["payment", "refund", "payment"]
 
 
+def test_a_reference_that_would_be_dropped_is_refused(gateway: Gateway) -> None:
+    """A provider gives its own one: of a payment, a capture and a refund."""
+    guest = Guest(gateway)
+    start = {"method": "simulated", "amount": euros("100.00"), "reference": "slip 9"}
+    payment = guest.pay(status="authorised", capture=False)
+    for path, body, rule in (
+        (f"{guest.path}/folio/payments", start, "manual"),
+        (f"{payment}/actions/capture", {"reference": "slip 9"}, "unknown"),
+    ):
+        problem = assert_problem(gateway.post(path, body), 422, "invalid")
+        assert [(one["field"], one["rule"]) for one in problem["errors"]] == [("reference", rule)]
+    gateway.post(f"{payment}/actions/capture", {})
+    guest.wait(payment, status="captured")
+    problem = assert_problem(gateway.post(f"{payment}/actions/refund", {"reference": "slip 9"}), 422, "invalid")
+    assert [(one["field"], one["rule"]) for one in problem["errors"]] == [("reference", "manual")]
+    assert gateway.get(payment).json["operations"][1:] == []
+
+
+def test_the_reference_of_a_refund_by_hand_is_recorded(gateway: Gateway) -> None:
+    guest = Guest(gateway)
+    body = {"method": "transfer", "amount": euros("100.00"), "reference": "slip 1"}
+    paid = gateway.post(f"{guest.path}/folio/payments", body).headers["location"]
+    assert gateway.post(f"{paid}/actions/refund", {"reference": "slip 2"}).status == 200
+    assert [event["reference"] for event in billing_events(gateway, "refunded")] == ["slip 2"]
+
+
 def test_a_return_is_booked_by_hand(gateway: Gateway) -> None:
     guest = Guest(gateway)
     body = {"method": "transfer", "amount": euros("100.00")}

@@ -61,6 +61,27 @@ def test_letters_go_on_while_reservations_hangs(mail: MailOutbox) -> None:
     assert [one.notice for one in mail.reports] == ["1"]
 
 
+def test_a_hotel_that_fails_at_a_report_holds_up_no_report_of_another(
+    mail: MailOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("innkeeper.actors.notifications.outbox_relay.address_reports_at_once_max", 1)
+    mail.failing_hotels = {"seaside"}
+    for id_, hotel in (("1", "seaside"), ("2", "seaside"), ("3", "hillside")):
+        mail.errors[id_] = [no_such_user()]
+        mail.store_notices(letter(id_, f"{id_}@example.com", hotel))
+    mail.send_due()
+    mail.send_due()
+    assert [one.notice for one in mail.reports] == ["3"]
+    assert mail.relay.state().lag == 2
+    mail.failing_hotels.clear()
+    due_at = mail.relay.due_at()
+    assert due_at is not None
+    mail.now = due_at
+    mail.send_due()
+    assert [one.notice for one in mail.reports] == ["3", "1", "2"]
+    assert (mail.relay.due_at(), mail.relay.state().lag) == (None, 0)
+
+
 def test_later_letters_of_a_marked_booking_are_shown_as_not_sent_and_not_tried(mail: MailOutbox) -> None:
     mark(mail, REPLY)
     mail.store_notices(letter("1"), letter("2", due_at=5 * SECOND))

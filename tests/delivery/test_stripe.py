@@ -64,10 +64,10 @@ class Guest:
     def paid(self) -> Any:
         return self.gateway.get(f"{self.path}/folio").json["paid"]
 
-    def notify(self, kind: str, told: dict[str, Any]) -> Any:
+    def notify(self, kind: str, told: dict[str, Any], **event: Any) -> Any:
         """Stripe reports something, twice; the reply."""
         at = self.gateway.clock() // 1_000_000
-        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": told}}, at)
+        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": told}} | event, at)
         replies = [self.gateway.post(NOTIFICATIONS, body, headers=headers) for _ in range(2)]
         assert [reply.status for reply in replies] == [200, 200], replies
         return replies[0].json
@@ -151,6 +151,35 @@ def test_a_lost_dispute_keeps_the_money_away(guest: Guest, server: LocalStripe) 
     assert guest.paid() == euros("0.00")
 
 
+def test_a_first_card_that_was_declined_before_the_capture_is_no_return_however_late_it_is_reported(
+    guest: Guest, server: LocalStripe
+) -> None:
+    """Stripe's clock alone says what came first: the clock of the gateway is months away from it."""
+    payment = guest.pay(server.card(), capture=False)
+    reference = guest.wait(payment, status="authorised")["reference"]
+    guest.gateway.post(f"{payment}/actions/capture", {})
+    guest.wait(payment, status="captured")
+    error = {"status": "requires_payment_method", "last_payment_error": {"message": "Your card was declined."}}
+    failed = server.ask(f"/v1/payment_intents/{reference}") | error
+    charged_at = server.charge(reference)["created"]
+    guest.notify("payment_intent.payment_failed", failed, created=charged_at - 1)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("captured", euros("100.00"))
+    guest.notify("payment_intent.payment_failed", failed, created=charged_at + 1)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("returned", euros("0.00"))
+
+
+def test_a_card_that_was_declined_at_the_start_takes_nothing_from_the_next_one(
+    guest: Guest, server: LocalStripe
+) -> None:
+    """The clock of the gateway is a minute ahead of Stripe's."""
+    payment = guest.pay(server.card(CARD_DECLINED))
+    guest.wait(payment, status="failed")
+    (intent,) = server.intents(payment.rsplit("/", 1)[1])
+    paid = intent | {"status": "succeeded", "amount_received": 10_000}
+    guest.notify("payment_intent.succeeded", paid, created=guest.gateway.clock() // 1_000_000 - 60)
+    assert (guest.gateway.get(payment).json["status"], guest.paid()) == ("captured", euros("100.00"))
+
+
 def test_a_refund_made_at_stripe_counts_once(guest: Guest, server: LocalStripe) -> None:
     payment = guest.pay(server.card())
     reference = guest.wait(payment, status="captured")["reference"]
@@ -194,6 +223,16 @@ def test_a_notification_needs_the_signature_of_the_account(gateway: Gateway) -> 
     for wrong in ({}, signed(event, at, "whsec_other")[1], signed(event, at - 301)[1]):
         assert_problem(gateway.post(NOTIFICATIONS, signed(event, at - 301)[0], headers=wrong), 401, "bad_signature")
     assert_problem(gateway.post(NOTIFICATIONS, body + b" ", headers=headers), 401, "bad_signature")
+
+
+@pytest.mark.parametrize("more", ["t={now}", "t", "t={now},v1=0"])
+def test_a_notification_that_is_older_cannot_be_passed_off_as_new(gateway: Gateway, more: str) -> None:
+    now = gateway.clock() // 1_000_000
+    event = {"type": "payment_intent.succeeded", "data": {"object": {"metadata": {}}}}
+    body, headers = signed(event, now - 3_600)
+    old = headers["stripe-signature"]
+    for header in (f"{old},{more.format(now=now)}", f"{more.format(now=now)},{old}"):
+        assert_problem(gateway.post(NOTIFICATIONS, body, headers={"stripe-signature": header}), 401, "bad_signature")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,20 @@ def test_a_payment_that_is_started_again_after_a_day_is_the_same(
     assert second.reference == made["id"]
 
 
+@pytest.mark.parametrize("our_clock", [-DAY, DAY])
+def test_money_was_captured_when_stripe_says_it_was(server: LocalStripe, our_clock: int) -> None:
+    started = payment("clock", server.card())
+    reserved = payment("clock-reserved", server.card(), capture=False)
+    answer = ask(server, our_clock, lambda provider: provider.start(started))
+    assert answer.at.timestamp() == server.charge(answer.reference)["created"]
+    ask(server, our_clock, lambda provider: provider.start(reserved))
+    (made,) = server.intents(reserved.payment)
+    capture = OperationInstruction(number=1, key=f"capture-{now()}", amount=10_000)
+    for _ in range(2):
+        answer = ask(server, our_clock, lambda provider: provider.capture(reserved, capture))
+        assert (answer.outcome, answer.at.timestamp()) == ("captured", server.charge(made["id"])["created"])
+
+
 def test_an_intent_that_was_made_but_never_confirmed_is_confirmed_after_a_day(server: LocalStripe) -> None:
     wanted = payment("unconfirmed", server.card())
     ask(server, 0, lambda provider: provider._intent(wanted))

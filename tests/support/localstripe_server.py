@@ -1,5 +1,5 @@
-"""Runs localstripe on the loopback, as the server of one test, with what Stripe has beside it: idempotency keys, and
-lists of payment intents by when they were made, the newest first.
+"""Runs localstripe on the loopback, as the server of one test, with what Stripe has beside it: idempotency keys, lists
+of payment intents by when they were made, the newest first, and charges that an intent only names unless asked for.
 
 As a program it serves on the port of its argument until its standard input ends.
 """
@@ -48,9 +48,13 @@ class LocalStripe:
         card = {"card[number]": number, "card[exp_month]": 12, "card[exp_year]": 2050, "card[cvc]": "123"}
         return str(self.ask("/v1/payment_methods", type="card", **card)["id"])
 
+    def charge(self, reference: str) -> Any:
+        """The latest charge of a payment intent; None where there is none."""
+        return self.ask(f"/v1/payment_intents/{reference}?expand[]=latest_charge")["latest_charge"]
+
     def moved(self, reference: str) -> int:
         """What was captured of a payment intent, less what was refunded: localstripe refunds what is not captured."""
-        charge = self.ask(f"/v1/payment_intents/{reference}")["latest_charge"]
+        charge = self.charge(reference)
         if not charge or not charge["captured"]:
             return 0
         return int(charge["amount"] - sum(one["amount"] for one in charge["refunds"]["data"]))
@@ -105,6 +109,14 @@ async def _serve() -> None:
         listed._list = [one for one in reversed(listed._list) if one.created >= since]
         return listed
 
+    def show_intent(intent: Any, expand: list[str] | None = None) -> Any:
+        shown = with_charge(intent, expand)
+        if shown["latest_charge"] and "latest_charge" not in (expand or []):
+            shown["latest_charge"] = shown["latest_charge"]["id"]
+        return shown
+
+    with_charge = resources.PaymentIntent._export
+    resources.PaymentIntent._export = show_intent
     of_any_time = resources.PaymentIntent._api_list_all.__func__
     resources.PaymentIntent._api_list_all = classmethod(list_intents)
     server.app.middlewares.insert(0, once)

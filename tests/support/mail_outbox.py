@@ -7,6 +7,7 @@ from typing import Any
 
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.subscriptions.load_meter import LoadMeter
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.ports.outbox import AddressReport, OutboxChanges, SendFailed, SettleNotice
 from innkeeper.protocol.ports.subscriptions import Stalled
@@ -17,9 +18,9 @@ SECOND = 1_000_000
 PAUSE_SECONDS = 10
 
 
-def letter(id_: str, to: str = "ann@example.com", **more: Any) -> Notice:
+def letter(id_: str, to: str = "ann@example.com", hotel: str = "seaside", **more: Any) -> Notice:
     """A confirmation for this address, unless another kind is given."""
-    facts = HotelFacts("seaside", "Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00")
+    facts = HotelFacts(hotel, "Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00")
     stay = StayFacts(guest="Ann", room_type="Double", arrival=date(2026, 6, 2), departure=date(2026, 6, 3), adults=1,
                      prices=(10_000,))  # fmt: skip
     return Notice(id=id_, hotel=facts, booking="b", locator="L", stay=stay, recipient=Recipient("Ann", to),
@@ -40,6 +41,7 @@ class MailOutbox:
         self.batches: list[int] = []
         self.reports: list[AddressReport] = []
         self.reservations_is_away = self.reservations_hangs = False
+        self.failing_hotels: set[str] = set()  # which fail at each report about their guests
         self.synced: list[str] = []  # of the delivered, those that were on disk as such
         self._database = MemoryDatabase()
         self.open()
@@ -63,6 +65,8 @@ class MailOutbox:
             await asyncio.Event().wait()
         if self.reservations_is_away:
             raise Stalled("reservations is away")
+        if report.hotel in self.failing_hotels:
+            raise Refused(Unavailable("the command failed", hotel_failed=True))
         self.reports.append(report)
 
     async def _sync(self) -> None:

@@ -131,6 +131,10 @@ def void_payment(state: LedgerState, command: commands.VoidPayment, envelope: En
 def refund_payment(state: LedgerState, command: commands.RefundPayment, envelope: Envelope) -> Decision:
     """Refunds a payment, at most what is left of it: by hand at once, else once the provider agrees."""
     payment = _find_for("refund", state, command.payment)
+    is_manual = payment.method in commands.MANUAL_METHODS
+    if command.reference and not is_manual:
+        own = f"a refund by {payment.method} takes no reference: the provider gives its own"
+        raise invalid("reference", "manual", own)
     left = payment.refundable
     amount = left if command.amount is None else positive(state, command.amount)
     if amount > left:
@@ -146,7 +150,7 @@ def refund_payment(state: LedgerState, command: commands.RefundPayment, envelope
             "refunds_max",
             f"after {limits.refunds_per_payment_max} refunds, expected all that is left, {render(left, currency)}",
         )
-    if payment.method not in commands.MANUAL_METHODS:
+    if not is_manual:
         asked = _request(state, payment, PaymentAction.REFUND, amount, command.reason)
         return Decision((asked,), the_payment(payment.id))
     line = _posting(state, booking).line(LineKind.REFUND, payment.id, payment.method, amount)
