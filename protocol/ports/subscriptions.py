@@ -301,7 +301,7 @@ class Subscribers(Protocol):
         """Ends the subscription after the current batch; `delete` also deletes its cursors."""
 
     def notify(self, name: str) -> None:
-        """Makes this subscriber look for events again at once."""
+        """Makes this subscriber look for events again at once; nothing happens where it is not subscribed now."""
 
 
 class SubscriberMessage(ServiceMessage, frozen=True):
