@@ -21,9 +21,9 @@ from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.protocol.billing.payments import Provider
-from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.ports.event_outbox import UnpublishedEvent
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotices
 from innkeeper.protocol.ports.service_store import DeliveryStore
@@ -118,14 +118,15 @@ async def open_webhooks(
     chosen: Integrations,
     clock: Callable[[], int],
     ids: Callable[[], object],
-    publish: Callable[[str, Event, str], None],
+    publish: Callable[[UnpublishedEvent], None],
     store: DeliveryStore,
     subscribers: Subscribers,
     logs: Mapping[str, EventLog],
 ) -> AsyncIterator[Webhooks]:
-    """The endpoints of the store, subscribed to the logs. `publish` publishes an event about an endpoint."""
+    """The endpoints of the store, subscribed to the logs. `publish` publishes an event about an endpoint, once the
+    transaction in which it is called is on disk."""
     async with WebhookClient(to_loopback=chosen.webhooks_to_loopback) as client:
-        yield Webhooks(store.webhooks, subscribers, logs, client, clock, ids, publish)
+        yield Webhooks(store, subscribers, logs, client, clock, ids, publish)
 
 
 @asynccontextmanager

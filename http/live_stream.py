@@ -9,6 +9,7 @@ that they never take more than a part of the gateway's time from bookings.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,10 @@ from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.subscriptions import RecentLog
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
+
+logger = logging.getLogger(__name__)
 
 _BATCH_EVENTS = 200
 _ROUND_SECONDS = 0.01
@@ -31,6 +36,7 @@ _ROUND_SECONDS_PER_LISTENER = 0.0001
 _LISTENERS_AT_ONCE = 100
 _RETRY_MILLISECONDS = (1_000, 4_000)  # random within these, so that clients do not reconnect all at once
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_logged = RepeatedMessages()
 
 
 LogPositions = tuple[int, ...]
@@ -127,7 +133,9 @@ class LiveStream:
     async def serve(
         self, request: web.Request, event_filter: EventFilter, after: LogPositions, headers: dict[str, str]
     ) -> web.StreamResponse:
-        """Sends a client all matching events after these positions, until it disconnects or reads too slowly."""
+        """Sends a client all matching events after these positions, until it disconnects or reads too slowly, or a log
+        cannot be read. The connection is cut off then: a stream that has begun has no room for another response, and
+        the client resumes from the last id that it got."""
         if self.listeners >= limits.listeners_max:
             raise Refused(Unavailable(f"the live stream has {limits.listeners_max} listeners, which is the maximum"))
         if min(self.positions) < 0:
@@ -140,7 +148,12 @@ class LiveStream:
             with suppress(ConnectionError):
                 await response.prepare(request)
                 await self._send_all(response, event_filter, after)
-        except TimeoutError:
+        except Exception as error:
+            if not response.prepared:
+                raise
+            if not isinstance(error, TimeoutError | Refused) and _logged.is_due(repr(error)):
+                is_clear = isinstance(error, OperatorError)
+                logger.error("the live stream cannot read its logs: %s", error, exc_info=not is_clear)
             if request.transport is not None:
                 request.transport.abort()
         finally:
@@ -159,11 +172,14 @@ class LiveStream:
                 sent_at = now()
                 async with asyncio.timeout(limits.listener_seconds_max):
                     await response.write(body)
+            ends = self.positions
             batch, turn = await self._next_batch(after, turn)
             if batch:
                 body, after = self._messages(batch, event_filter, after, turn)
-            else:
+            elif self.positions == ends:
                 after, body = await self._wait(event_filter, after)
+            else:  # there were commits while a log was read: they wake only listeners that wait
+                body = b""
 
     async def _next_batch(self, after: LogPositions, turn: int) -> tuple[list[LogEntry], int]:
         """The next events after these positions, and the index of their log. The logs take turns."""

@@ -191,6 +191,7 @@ class StoredCursor:
         was = self._parked.get(failure.entry[1].hotel)
         position = batch.until if batch.parked_hotel is None else self.position
         with self._changing():
+            failure.effects()
             self._save(_parked(failure, was, at))
             self._save_position(position, batch.log_hash)
         self.position = self._saved = position

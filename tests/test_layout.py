@@ -72,6 +72,7 @@ ALLOWED_IMPORTS = {
     "actors/notifications": {*HOSTING, "actors.notifications", "actors.subscriptions"},
     "actors/delivery": {"protocol", "actors.delivery"},
     "actors/delivery/payment_relay.py": {"protocol", "actors.subscriptions.background_task"},
+    "actors/delivery/event_relay.py": {"protocol", "actors.delivery", "actors.subscriptions.background_task"},
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
     "actors/cluster/parts.py": {

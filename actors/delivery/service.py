@@ -1,18 +1,21 @@
 """The services that send events to the outside: delivery (payments, archive, webhooks), and the broker's publisher."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from innkeeper.actors.cluster.parts import Parts
+from innkeeper.actors.delivery.event_relay import EventRelay
 from innkeeper.actors.delivery.event_writer import EventWriter
 from innkeeper.actors.delivery.payment_relay import PaymentRelay
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.service import Handlers, Service, ServicePorts
-from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
+from innkeeper.protocol.ports.event_outbox import UnpublishedEvent
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.payment_operations import PROVIDERS, PaymentOperation
@@ -29,7 +32,7 @@ from innkeeper.protocol.ports.subscriptions import (
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, context_of
 
 AskService = Callable[[ServiceMessage], Awaitable[Reply]]
-PublishEvent = Callable[[str, Event, str], None]
+PublishEvent = Callable[[UnpublishedEvent], None]
 
 
 class MessageHandlers(Protocol):
@@ -55,7 +58,7 @@ class DeliveryPorts(NamedTuple):
     of paid holds beside them, which follows the events of these types. Payments get the
     bus of billing, and the way to send this service the notifications of providers; `retry_seconds` is the pause after
     so many attempts at one. Webhooks get the way to publish
-    an event, the stored endpoints, and where to subscribe them to which logs."""
+    an event together with what is stored, their store, and where to subscribe them to which logs."""
 
     open_store: Callable[[str], AbstractContextManager[DeliveryStore]]
     open_journal: Callable[[], Journal]
@@ -90,9 +93,11 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
 
     @asynccontextmanager
     async def open_handlers(service: Service[DeliveryStore], store: DeliveryStore) -> AsyncIterator[Handlers]:
+        events = EventRelay(store.event_outbox, store.sync, writer, parts.clock)
         async with (
+            _running(events),
             ports.open_payments(parts.buses[BILLING], service.ask) as payments,
-            ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks,
+            ports.open_webhooks(events.publish, store, service, service.logs) as webhooks,
         ):
             operations = store.payment_operations
             relay = PaymentRelay(
@@ -116,6 +121,17 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
             yield {**payments.handlers, **webhooks.handlers}
 
     await parts.start(Service(DELIVERY, parts.service_ports(DELIVERY, ports.open_store), open_handlers))
+
+
+@asynccontextmanager
+async def _running(task: BackgroundTask) -> AsyncIterator[None]:
+    """Runs the task until the end, which waits for its current step."""
+    running = asyncio.create_task(task.run(), name=task.name)
+    try:
+        yield
+    finally:
+        task.stop()
+        await running
 
 
 async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:

@@ -155,14 +155,25 @@ class Service(Generic[S]):
             return Result(refused.refusal)
 
     async def _running_answer(self, answer: Coroutine[Any, Any, T]) -> T:
-        """Returns the answer, for which a stop waits. Raises `Refused`."""
+        """Returns the answer, for which a stop waits. Raises `Refused`. Where the caller is cancelled, the answer goes
+        on: a change that has begun is carried out to its end."""
         if not self._started.is_set() or self._stopping.is_set():
             answer.close()
             raise Refused(Unavailable(f"{self.name} is not running"))
         task = asyncio.create_task(answer)
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
-        return await task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._log_failure)
+            raise
+
+    def _log_failure(self, answer: asyncio.Task[Any]) -> None:
+        """Logs the error of an answer that nothing waits for."""
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None and not isinstance(error, Refused):
+            logger.error("%s could not answer: %r", self.name, error, exc_info=error)
 
     def subscribe(
         self,
@@ -198,7 +209,8 @@ class Service(Generic[S]):
 
     def notify(self, name: str) -> None:
         """See `Subscribers`."""
-        self.tasks[name].wake()
+        if name in self.tasks:
+            self.tasks[name].wake()
 
     async def _serve(self) -> None:
         try:

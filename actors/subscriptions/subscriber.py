@@ -239,7 +239,7 @@ class Subscriber(ListedTask):
 
 def _failure(entry: LogEntry, error: Exception) -> HandlingFailure:
     if isinstance(error, NotAccepted):
-        return HandlingFailure(entry, str(error), "", error.retry)
+        return HandlingFailure(entry, str(error), "", error.retry, error.effects)
     if isinstance(error, EventRefused):
         return HandlingFailure(entry, str(error), "")
     return HandlingFailure(entry, repr(error), traceback.format_exc())

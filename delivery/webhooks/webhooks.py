@@ -15,13 +15,12 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
+from innkeeper.delivery.webhooks.attempts import attempt_to_deliver, body_of, type_of, valid_secrets
 from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
 from innkeeper.delivery.webhooks.event_search import find_event
 from innkeeper.delivery.webhooks.retries import failed_attempt
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
-from innkeeper.protocol.codec import wire
-from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json, sequence
-from innkeeper.protocol.codec.public_events import public_entry
+from innkeeper.protocol.codec.cloud_event import CloudEvent, sequence
 from innkeeper.protocol.delivery.events import (
     ALL_HOTELS,
     DisabledReason,
@@ -54,7 +53,8 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.service_store import Keep, Transaction
+from innkeeper.protocol.ports.event_outbox import UnpublishedEvent
+from innkeeper.protocol.ports.service_store import DeliveryStore, Keep, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
     EventHandler,
@@ -64,8 +64,8 @@ from innkeeper.protocol.ports.subscriptions import (
     Subscribers,
     Subscription,
     SubscriptionRequest,
+    no_effects,
 )
-from innkeeper.protocol.ports.webhook_store import WebhookStore
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.limits import (
     webhook_failing_seconds_max,
@@ -81,28 +81,23 @@ logger = logging.getLogger(__name__)
 _SECONDS = 1_000_000
 
 
-@contextmanager
-def _no_request() -> Iterator[Keep]:
-    """The transaction of a change that follows from deliveries: there is no reply to keep."""
-    yield lambda _: None
-
-
 class Webhooks:
     """All endpoints of a delivery service; used in its event loop only."""
 
     def __init__(
         self,
-        endpoints: WebhookStore,
+        store: DeliveryStore,
         subscribers: Subscribers,
         logs: Mapping[str, EventLog],
         client: WebhookClient,
         clock: Callable[[], int],
         ids: Callable[[], object],
-        publish: Callable[[str, Event, str], None],
+        publish: Callable[[UnpublishedEvent], None],
     ) -> None:
-        """`publish` publishes an event about a webhook of this hotel, or of all hotels, with its cause: the id of an
-        event, or "" for a request."""
-        self._endpoints = endpoints
+        """`publish` publishes an event about a webhook of this hotel, or of all hotels, once the transaction of the
+        store in which it is called is on disk."""
+        self._store = store
+        self._endpoints = store.webhooks
         self._subscribers = subscribers
         self._logs = logs
         self._client = client
@@ -120,7 +115,7 @@ class Webhooks:
             EnableWebhook: self._one_at_a_time(self.enable), RotateSecret: self._one_at_a_time(self.rotate),
             ReplayFrom: self._one_at_a_time(self.replay),
         }  # fmt: skip
-        for webhook, secrets in endpoints.all():
+        for webhook, secrets in self._endpoints.all():
             self._webhooks[webhook.id] = webhook, secrets
             self._follow(webhook)
 
@@ -170,10 +165,9 @@ class Webhooks:
         if "url" in changed:
             self._client.check(changed["url"])
         webhook = msgspec.structs.replace(webhook, **changed, attempts=0, failing_since=None)
-        reply = self._put(webhook, secrets, transaction)
+        reply = self._put(webhook, secrets, transaction, also=self._subscriptions[webhook.id].retry_parked)
         await self._subscribers.unsubscribe(_name(webhook), delete=False)
         self._follow(webhook)
-        self._subscriptions[webhook.id].retry_parked()
         return reply
 
     async def remove(self, message: RemoveWebhook, transaction: Transaction) -> WebhookReply:
@@ -191,20 +185,21 @@ class Webhooks:
         """Disables an endpoint, or enables it again at its position in the logs."""
         webhook, secrets = self._known(message.webhook)
         if message.enabled:
-            if webhook.disabled_at is not None:
-                self._publish(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url), "")
+            resume = partial(self._resume, webhook)
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
-            reply = self._put(webhook, secrets, transaction, also=partial(self._resume, webhook.id))
+            reply = self._put(webhook, secrets, transaction, also=resume)
             self._subscribers.notify(_name(webhook))
             return reply
         if webhook.disabled_at is None:
             return self._disable(webhook, DisabledReason.BY_HAND, "by hand", "", transaction)
         return WebhookReply(webhook)
 
-    def _resume(self, name: str) -> None:
-        subscription = self._subscriptions[name]
+    def _resume(self, webhook: Webhook) -> None:
+        if webhook.disabled_at is not None:
+            self._announce(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url), "")
+        subscription = self._subscriptions[webhook.id]
         subscription.pause(False)
         subscription.retry_parked()
 
@@ -215,7 +210,8 @@ class Webhooks:
         secret = self._secret_or_new(message.secret)
         at = self._clock()
         newest, *older = secrets
-        valid = (SigningSecret(newest.secret, at + webhook_secret_overlap_seconds * _SECONDS), *_valid(older, at))
+        until = at + webhook_secret_overlap_seconds * _SECONDS
+        valid = (SigningSecret(newest.secret, until), *valid_secrets(older, at))
         if len(valid) >= webhook_secrets_max:
             reason = f"{webhook_secrets_max} secrets sign at once at most; try again when an older one has expired"
             raise Refused(ActionNotAllowed("rotate-secret", reason, ()))
@@ -238,7 +234,7 @@ class Webhooks:
         found = find_event(self._logs.values(), message.event)
         if found is None or webhook.hotel not in (None, found[1].hotel):
             raise Refused(NotFound("event", message.event))
-        return await self._attempt(webhook, message.event, _type(found), _body(webhook, found), transaction)
+        return await self._attempt(webhook, message.event, type_of(found), body_of(webhook, found), transaction)
 
     async def replay(self, message: ReplayFrom, transaction: Transaction) -> WebhookReply:
         """Moves an endpoint back to a position in a log, and sends all later events again."""
@@ -272,19 +268,30 @@ class Webhooks:
         self,
         webhook: Webhook,
         secrets: tuple[SigningSecret, ...],
-        transaction: Transaction = _no_request,
+        transaction: Transaction | None = None,
         secret: str | None = None,
-        also: Callable[[], None] = lambda: None,
+        also: Callable[[], None] = no_effects,
     ) -> WebhookReply:
-        """Stores the webhook, and the reply to the request that changes it; `secret` is in the reply. Calls `also` in
-        the same transaction, last, as it changes the memory too."""
+        """Stores the webhook, and the reply to the request that changes it, if it follows from one; `secret` is in the
+        reply. Calls `also` in the same transaction, last, as it changes the memory too."""
         reply = WebhookReply(webhook, secret)
-        with transaction() as keep:
+        with (transaction or self._no_request)() as keep:
             self._endpoints.put(webhook, secrets)
             keep(reply)
             also()
         self._webhooks[webhook.id] = webhook, secrets
         return reply
+
+    @contextmanager
+    def _no_request(self) -> Iterator[Keep]:
+        """The transaction of a change that follows from deliveries: there is no reply to keep."""
+        with self._store.transaction():
+            yield lambda _: None
+
+    def _announce(self, hotel: str, event: Event, cause: str) -> None:
+        """Publishes the event, together with what the current transaction stores. `cause` is the id of an event, or ""
+        for a request."""
+        self._publish(UnpublishedEvent(str(self._ids()), self._clock(), hotel, event, cause))
 
     def _follow(self, webhook: Webhook) -> None:
         request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
@@ -296,7 +303,9 @@ class Webhooks:
             webhook, _ = self._known(name)
             if webhook.disabled_at is not None:  # its subscriber was resumed by hand
                 raise Stalled("the webhook is disabled", webhook_pause_seconds_max)
-            outcome = await self._post(webhook, record.id, _body(webhook, entries[0]))
+            outcome = await self._post(webhook, record.id, body_of(webhook, entries[0]))
+            if not outcome.delivered and self._known(name)[0].url != webhook.url:
+                raise Stalled("the URL has changed", 0)  # the old one says nothing of the new one
             return self._settle(name, entries[0], outcome)
 
         return handle
@@ -308,17 +317,12 @@ class Webhooks:
         parked = self._subscriptions[name].parked(entry[1].id)
         attempt = 1 if parked is None else parked.attempts + 1
         if outcome.delivered:
-            delivery = self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome)
-            settled = msgspec.structs.replace(webhook, attempts=0, failing_since=None)
-
-            def keep() -> None:
-                self._endpoints.note(delivery)
-                if settled != webhook:
-                    self._put(settled, secrets)
-
-            return keep
+            delivery = attempt_to_deliver(webhook, entry[1].id, type_of(entry), attempt, outcome, self._clock())
+            return partial(self._keep_delivered, delivery, was_failing=webhook.failing_since is not None)
         failed = failed_attempt(webhook, parked, outcome, self._clock(), random())
-        self._endpoints.note(self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome, failed.given_up))
+        self._endpoints.note(
+            attempt_to_deliver(webhook, entry[1].id, type_of(entry), attempt, outcome, self._clock(), failed.given_up)
+        )
         if failed.webhook != webhook:
             self._put(failed.webhook, secrets)
         if webhook.disabled_at is None and outcome.gone:
@@ -329,16 +333,30 @@ class Webhooks:
             self._disable(failed.webhook, DisabledReason.FAILING, reason, entry[1].id)
             raise Stalled(outcome.error, 0)
         if failed.is_new_dead_letter:
-            refused = WebhookEventRefused(name, webhook.url, entry[1].id, _type(entry), attempt, outcome.error)
-            self._publish(entry[1].hotel, refused, entry[1].id)
+            refused = WebhookEventRefused(name, webhook.url, entry[1].id, type_of(entry), attempt, outcome.error)
+            announce = partial(self._announce, entry[1].hotel, refused, entry[1].id)
+            raise NotAccepted(outcome.error, failed.retry, failed.pause_seconds, announce)
         raise NotAccepted(outcome.error, failed.retry, failed.pause_seconds)
 
+    def _keep_delivered(self, delivery: DeliveryAttempt, was_failing: bool) -> None:
+        """Stores a delivery. The webhook may have been changed or removed since, while the database was locked."""
+        if delivery.webhook not in self._webhooks:
+            return
+        self._endpoints.note(delivery)
+        webhook, secrets = self._webhooks[delivery.webhook]
+        if was_failing or webhook.failing_since is not None:
+            self._put(msgspec.structs.replace(webhook, attempts=0, failing_since=None), secrets)
+
     def _disable(
-        self, webhook: Webhook, code: DisabledReason, reason: str, cause: str, transaction: Transaction = _no_request
+        self, webhook: Webhook, code: DisabledReason, reason: str, cause: str, transaction: Transaction | None = None
     ) -> WebhookReply:
-        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, code, reason), cause)
+        event = WebhookDisabled(webhook.id, webhook.url, code, reason)
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
-        pause = partial(self._subscriptions[webhook.id].pause, True)
+
+        def pause() -> None:
+            self._announce(webhook.hotel or ALL_HOTELS, event, cause)
+            self._subscriptions[webhook.id].pause(True)
+
         reply = self._put(webhook, self._webhooks[webhook.id][1], transaction, also=pause)
         logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
         return reply
@@ -353,44 +371,22 @@ class Webhooks:
             outcome = await self._post(webhook, event, body)
         finally:
             self._tests -= 1
-        delivery = self._delivery(webhook, event, type_name, 1, outcome)
+        self._known(webhook.id)  # it may have been removed meanwhile
+        delivery = attempt_to_deliver(webhook, event, type_name, 1, outcome, self._clock())
         with transaction() as keep:
             reply = DeliveriesReply((self._endpoints.note(delivery),))
             keep(reply)
-        if outcome.delivered and webhook.id in self._webhooks:
+        if outcome.delivered:
             self._subscribers.notify(_name(webhook))  # it is back: ends its pause
         return reply
 
     async def _post(self, webhook: Webhook, event: str, body: bytes) -> PostOutcome:
         at = self._clock()
         _, secrets = self._webhooks[webhook.id]
-        valid = [one.secret for one in _valid(secrets, at)]
+        valid = [one.secret for one in valid_secrets(secrets, at)]
         return await self._client.post(webhook.url, valid, event, at // _SECONDS, body, webhook.content_type)
-
-    def _delivery(
-        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: PostOutcome, given_up: bool = False
-    ) -> DeliveryAttempt:
-        return DeliveryAttempt(
-            webhook=webhook.id, event=event, type=type_name, at=self._clock(), attempt=attempt, status=outcome.status,
-            error=outcome.error, milliseconds=round(outcome.seconds * 1_000), excerpt=outcome.excerpt,
-            given_up=given_up,
-        )  # fmt: skip
-
-
-def _valid(secrets: Sequence[SigningSecret], at: int) -> tuple[SigningSecret, ...]:
-    """The secrets that sign at this instant."""
-    return tuple(one for one in secrets if one.until is None or one.until > at)
 
 
 def _name(webhook: Webhook) -> str:
     """The name of the webhook's subscriber."""
     return f"webhook-{webhook.id}"
-
-
-def _body(webhook: Webhook, entry: LogEntry) -> bytes:
-    """The event as the webhook gets it."""
-    return cloud_event_json(entry if webhook.guest_details else public_entry(entry))
-
-
-def _type(entry: LogEntry) -> str:
-    return wire.event_type(entry[1].event)

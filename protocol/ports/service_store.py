@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.ports.event_outbox import EventOutbox
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.outbox import Outbox
 from innkeeper.protocol.ports.payment_operations import PaymentOperations
@@ -78,3 +79,7 @@ class DeliveryStore(ServiceStore, Protocol):
     @property
     def webhooks(self) -> WebhookStore:
         """The endpoints with their secrets, state and latest attempts."""
+
+    @property
+    def event_outbox(self) -> EventOutbox:
+        """The events that are to be published in delivery's own log."""

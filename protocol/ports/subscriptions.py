@@ -95,22 +95,23 @@ class Retry(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
-class HandlingFailure(msgspec.Struct, frozen=True):
-    """An event that the handler could not handle, and why. Where it does not say when to `retry`, the cursor decides
-    that."""
-
-    entry: LogEntry
-    reason: str
-    trace: str
-    retry: Retry | None = None
-
-
 Effects = Callable[[], None]
 """Writes the effects of some events; called in the transaction that moves the cursor past them."""
 
 
 def no_effects() -> None:
     """The effects where nothing is to be written with the cursor: there are none, or they are on disk elsewhere."""
+
+
+class HandlingFailure(msgspec.Struct, frozen=True):
+    """An event that the handler could not handle, and why. Where it does not say when to `retry`, the cursor decides
+    that. `effects` is called in the transaction that parks the event's hotel."""
+
+    entry: LogEntry
+    reason: str
+    trace: str
+    retry: Retry | None = None
+    effects: Effects = no_effects
 
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
@@ -146,12 +147,14 @@ class EventRefused(Exception):
 
 class NotAccepted(Exception):
     """The destination did not accept the event; whether it accepts others is not certain. The event is tried again as
-    `retry` says, and its hotel waits for that. No event is handled for the next `pause_seconds`."""
+    `retry` says, and its hotel waits for that; `effects` is called in the same transaction. No event is handled for the
+    next `pause_seconds`."""
 
-    def __init__(self, reason: str, retry: Retry, pause_seconds: float = 0) -> None:
+    def __init__(self, reason: str, retry: Retry, pause_seconds: float = 0, effects: Effects = no_effects) -> None:
         super().__init__(reason)
         self.retry = retry
         self.pause_seconds = pause_seconds
+        self.effects = effects
 
 
 class ParkedEvent(msgspec.Struct, frozen=True):
@@ -251,8 +254,8 @@ class Cursor(Protocol):
         """Returns the batch of the first `count` events, at least one, which takes the place of this batch."""
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
-        """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others. Does
-        nothing where the position was changed meanwhile, see `move`."""
+        """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others,
+        together with the effects of the failure. Does nothing where the position was changed meanwhile, see `move`."""
 
     def due_at(self) -> int | None:
         """Returns when a parked hotel is to be tried again; None where none is."""
@@ -309,7 +312,7 @@ class Subscribers(Protocol):
         """Ends the subscription after the current batch; `delete` also deletes its cursors."""
 
     def notify(self, name: str) -> None:
-        """Makes this subscriber look for events again at once."""
+        """Makes this subscriber look for events again at once; nothing happens where it is not subscribed now."""
 
 
 class SubscriberMessage(ServiceMessage, frozen=True):

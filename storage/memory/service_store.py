@@ -7,6 +7,7 @@ from innkeeper.protocol.ports.payment_operations import PROVIDERS
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.memory.cursors import MemoryCursorRows
 from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.event_outbox import MemoryEventOutbox
 from innkeeper.storage.memory.outbox import MemoryOutbox
 from innkeeper.storage.memory.payment_operations import MemoryPaymentOperations
 from innkeeper.storage.memory.webhook_store import MemoryWebhookStore
@@ -69,4 +70,5 @@ class MemoryDeliveryStore(MemoryServiceStore):
     def __init__(self, database: MemoryDatabase) -> None:
         super().__init__(database)
         self.webhooks = MemoryWebhookStore(database)
+        self.event_outbox = MemoryEventOutbox(database)
         self.payment_operations = MemoryPaymentOperations(database, PROVIDERS)

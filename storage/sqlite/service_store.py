@@ -11,6 +11,7 @@ from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.sqlite.changes_file import ChangesFile
 from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table
 from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
+from innkeeper.storage.sqlite.event_outbox import SqliteEventOutbox, create_event_outbox
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.sqlite.payment_operations import SqlitePaymentOperations, create_payment_operations
 from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure, never_wait
@@ -142,8 +143,10 @@ class SqliteDeliveryStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.DeliveryStore`."""
 
     def __init__(self, path: Path, changes: Path | None = None) -> None:
-        super().__init__(path, (create_webhook_store, create_payment_operations, create_replies), changes)
+        steps = create_webhook_store, create_event_outbox, create_payment_operations, create_replies
+        super().__init__(path, steps, changes)
         self.webhooks = SqliteWebhookStore(self._db, self._seal)
+        self.event_outbox = SqliteEventOutbox(self._db)
         self.payment_operations = SqlitePaymentOperations(self._db, PROVIDERS)
 
 

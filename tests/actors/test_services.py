@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.service import Handlers, Service, ServicePorts
+from innkeeper.actors.subscriptions.service_router import ServiceRouter
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.service_message import ServiceMessage
@@ -37,6 +38,13 @@ class Question(ServiceMessage, frozen=True):
     service: ClassVar[str] = "clerks"
 
 
+class Move(ServiceMessage, frozen=True):
+    """A message that subscribes the porter anew, once the batch that it handles is done."""
+
+    name: ClassVar[str] = "clerks.move"
+    service: ClassVar[str] = "clerks"
+
+
 class SlowDisk(MemoryServiceStore):
     """A store whose syncs wait until the disk is ready."""
 
@@ -62,6 +70,11 @@ class Clerks:
         self.handled: list[str] = []
         self.answering = asyncio.Event()
         self.may_answer = asyncio.Event()
+        self.answered = 0
+        self.failure: Exception | None = None
+        self.is_handling = asyncio.Event()
+        self.may_handle = asyncio.Event()
+        self.may_handle.set()
         self.needed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ports = ServicePorts[ServiceStore](
             {RESERVATIONS: self.log}, self.commits, lambda: nullcontext(self.store), lambda: 0
@@ -76,10 +89,12 @@ class Clerks:
         service.needs(asyncio.create_task(need()))
         for name, derivable in (("porter", True), ("bellboy", False)):
             service.subscribe(SubscriptionRequest(name, EVERY_EVENT, derivable=derivable), self._handler(name))
-        yield {Question: self._answer}
+        yield {Question: self._answer, Move: self._move}
 
     def _handler(self, name: str) -> Callable[[Sequence[LogEntry]], Awaitable[Effects]]:
         async def handle(entries: Sequence[LogEntry]) -> Effects:
+            self.is_handling.set()
+            await self.may_handle.wait()
             self.handled += [name] * len(entries)
             return no_effects
 
@@ -88,6 +103,14 @@ class Clerks:
     async def _answer(self, _: Question, __: Transaction) -> SubscribersReply:
         self.answering.set()
         await self.may_answer.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.answered += 1
+        return SubscribersReply(())
+
+    async def _move(self, _: "Move", __: Transaction) -> SubscribersReply:
+        await self.service.unsubscribe("porter", delete=False)
+        self.service.subscribe(SubscriptionRequest("porter", EVERY_EVENT), self._handler("porter"))
         return SubscribersReply(())
 
     def happen(self) -> None:
@@ -107,6 +130,7 @@ def run_with(check: Callable[[Clerks], Awaitable[None]]) -> None:
                 await check(clerks)
             finally:
                 clerks.store.ready.set()
+                clerks.may_handle.set()
                 await clerks.service.stop()
 
     asyncio.run(run())
@@ -186,6 +210,80 @@ def test_a_stop_waits_for_the_answers_that_are_being_given_and_refuses_others() 
         clerks.may_answer.set()
         assert await answer == SubscribersReply(())
         await stopping
+
+    run_with(check)
+
+
+@pytest.mark.parametrize("key", ["", "key"])
+def test_a_change_is_carried_out_to_its_end_where_its_client_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("innkeeper.actors.subscriptions.service_router.service_answer_seconds_max", 0.05)
+
+    async def check(clerks: Clerks) -> None:
+        router = ServiceRouter()
+        router.add("clerks", clerks.service.ask, clerks.service.ask_once)
+        clerks.may_handle.clear()
+        clerks.happen()
+        await clerks.is_handling.wait()
+        unavailable = Unavailable("the service does not answer", unknown=True)
+        if key:
+            assert (await router.ask_once(Move(), key)).response == unavailable
+        else:
+            with pytest.raises(Refused) as refused:
+                await router.ask(Move())
+            assert refused.value.refusal == unavailable
+        clerks.may_handle.set()
+        await until(lambda: "porter" in clerks.service.tasks)
+        clerks.happen()
+        await until(lambda: clerks.handled.count("porter") == 2)
+        if key:
+            assert (await router.ask_once(Move(), key)).replayed
+
+    run_with(check)
+
+
+def test_a_stop_waits_for_an_answer_whose_client_does_not_wait() -> None:
+    async def check(clerks: Clerks) -> None:
+        answer = asyncio.create_task(clerks.service.ask(Question()))
+        await clerks.answering.wait()
+        answer.cancel()
+        await asyncio.wait({answer})
+        stopping = asyncio.create_task(clerks.service.stop())
+        await asyncio.sleep(0.01)
+        assert not stopping.done()
+        clerks.may_answer.set()
+        await stopping
+        assert clerks.answered == 1
+
+    run_with(check)
+
+
+def test_the_failure_of_an_answer_whose_client_does_not_wait_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def check(clerks: Clerks) -> None:
+        clerks.failure = OSError("the ink is dry")
+        answer = asyncio.create_task(clerks.service.ask(Question()))
+        await clerks.answering.wait()
+        answer.cancel()
+        await asyncio.wait({answer})
+        clerks.may_answer.set()
+        await until(lambda: "the ink is dry" in caplog.text)
+
+    run_with(check)
+
+
+def test_a_subscriber_that_is_being_replaced_is_notified_in_vain() -> None:
+    async def check(clerks: Clerks) -> None:
+        clerks.may_handle.clear()
+        clerks.happen()
+        await clerks.is_handling.wait()
+        moving = asyncio.create_task(clerks.service.ask(Move()))
+        await until(lambda: "porter" not in clerks.service.tasks)
+        clerks.service.notify("porter")
+        clerks.may_handle.set()
+        await moving
+        clerks.happen()
+        await until(lambda: clerks.handled.count("porter") == 2)
 
     run_with(check)
 

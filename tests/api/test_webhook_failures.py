@@ -53,6 +53,7 @@ def test_an_event_that_is_refused_alone_becomes_a_dead_letter_and_is_redriven(
         return any(each["given_up"] for each in deliveries(gateway, webhook))
 
     wait_until(is_given_up, SECONDS_MAX)
+    wait_until(lambda: len(gateway.list_all("/v1/events", log="delivery")) == 1, SECONDS_MAX)
     (announced,) = gateway.list_all("/v1/events", log="delivery")
     wait_until(lambda: announced["id"] in receiver.ids(), SECONDS_MAX)
     assert (announced["source"], announced["causationid"]) == ("/hotels/inn/delivery", refused)

@@ -84,7 +84,7 @@ def test_pauses_grow_and_vary_while_a_receiver_is_away(storage: Storage) -> None
         delivery.append("inn")
         delivery.run(DAY)
         attempts.append([post.at for post in delivery.posts])
-        delivery._done(delivery.unsubscribe(f"webhook-{webhook.id}"))
+        delivery.do(delivery.unsubscribe(f"webhook-{webhook.id}"))
         delivery.close()
     for times in attempts:
         pauses = [(later - earlier) / SECOND for earlier, later in pairwise(times)]

@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from innkeeper.protocol.delivery.events import WebhookEnabled
 from innkeeper.protocol.delivery.webhooks import DeliveryAttempt, ListDeliveries, SigningSecret, Webhook
+from innkeeper.protocol.ports.event_outbox import UnpublishedEvent
 from innkeeper.protocol.ports.journal import (
     JournalDamaged,
     JournalLocked,
@@ -80,7 +82,10 @@ class Services:
                         excerpt="x" * 50,
                     )  # fmt: skip
                     store.webhooks.note(attempt)
+                event = WebhookEnabled(str(number), "https://a.example")
+                store.event_outbox.add(UnpublishedEvent(str(number), 1, "_all", event, "cause"))
             store.webhooks.remove("0")
+            store.event_outbox.remove("0")
             operations = store.payment_operations
             operations.add([PaymentOperation(id_, HOTELS[0], 1, "t", id_) for id_ in IDS])
             operations.mark_done(IDS[0])
@@ -129,7 +134,7 @@ class Services:
             attempts = [store.webhooks.deliveries(ListDeliveries(str(number), 50)) for number in range(6)]
             operations = store.payment_operations
             asked = [operations.due(99, 100), operations.dead_letters(), operations.paused]
-            return [*self._followed(store), store.webhooks.all(), attempts, asked]
+            return [*self._followed(store), store.webhooks.all(), attempts, asked, store.event_outbox.oldest(99)]
 
     def billing(self) -> list[object]:
         """All that billing reads."""

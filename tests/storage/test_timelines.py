@@ -12,6 +12,7 @@ from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.delivery.events import DisabledReason, WebhookDisabled
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.event_outbox import UnpublishedEvent
 from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.reservations.commands import OpenHotel
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
@@ -79,7 +80,8 @@ def test_what_a_service_publishes_has_the_ids_that_are_read_later(tmp_path: Path
     async def publish() -> None:
         writer = EventWriter(journal, lambda: NOON)
         writer.subscribe(lambda _, records: published.extend(records))
-        writer.publish(HOTEL, WebhookDisabled("w", "https://example.com/", DisabledReason.GONE, "gone"), "")
+        event = WebhookDisabled("w", "https://example.com/", DisabledReason.GONE, "gone")
+        writer.publish(UnpublishedEvent("id", NOON, HOTEL, event, ""))
         await asyncio.sleep(0)
         assert [record for _, record in journal.read()] == published
         assert published[0].id == f"delivery:{HOTEL}:1-1f3a9c20"

@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
+from innkeeper.actors.delivery.event_relay import EventRelay
+from innkeeper.actors.delivery.event_writer import EventWriter
 from innkeeper.actors.subscriptions.kept_replies import without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.delivery.webhooks.client import PostOutcome
@@ -25,6 +27,8 @@ from innkeeper.protocol.delivery.webhooks import (
     EnableWebhook,
     ListDeliveries,
     PingWebhook,
+    RemoveWebhook,
+    RotateSecret,
     ShowWebhook,
     Webhook,
     WebhookChange,
@@ -112,7 +116,8 @@ class Log(MemoryEventLog):
 
 
 class VirtualWebhooks:
-    """A delivery service with these webhooks. `answer` says how the receiver at a URL answers an event."""
+    """A delivery service with these webhooks. `answer` says how the receiver at a URL answers an event; `meanwhile` is
+    done once, between the next request and its answer."""
 
     def __init__(self, storage: Storage) -> None:
         self.at = START
@@ -120,7 +125,8 @@ class VirtualWebhooks:
         self.posts: list[Post] = []
         self.content_types: list[ContentType] = []
         self.signed_at: list[int] = []
-        self.published: list[tuple[str, Event, str]] = []
+        self.secrets: list[tuple[str, ...]] = []
+        self.meanwhile: Coroutine[Any, Any, object] | None = None
         self.logs = {
             RESERVATIONS: Log(BookingPinned("booking", "101")),
             DELIVERY: Log(WebhookEnabled("another", "https://another.example/")),
@@ -129,14 +135,18 @@ class VirtualWebhooks:
         self._ids = count(1)
         self._loop = asyncio.new_event_loop()
         self._opened = ExitStack()
+        self._own_log = MemoryJournal(JournalContents())
         self._open()
 
     def _open(self) -> None:
         self._store = self._opened.enter_context(self._storage.delivery_store("delivery"))
         self._subscribers: dict[str, Subscriber] = {}
         self._due: dict[str, float] = {}
+        self.relay = EventRelay(
+            self._store.event_outbox, self._store.sync, EventWriter(self._own_log, lambda: self.at), lambda: self.at
+        )
         self.webhooks = Webhooks(
-            self._store.webhooks, self, self.logs, self, lambda: self.at, lambda: f"w{next(self._ids)}", self._publish
+            self._store, self, self.logs, self, lambda: self.at, lambda: f"w{next(self._ids)}", self.relay.publish
         )  # type: ignore[arg-type]
 
     def restart(self) -> None:
@@ -149,8 +159,16 @@ class VirtualWebhooks:
         self._opened.close()
         self._loop.close()
 
-    def _publish(self, hotel: str, event: Event, cause: str) -> None:
-        self.published.append((hotel, event, cause))
+    @property
+    def published(self) -> list[tuple[str, Event, str]]:
+        """The events that are published now, each with its hotel and its cause."""
+        while self.do(self.relay.step()):
+            pass
+        return [(record.hotel, record.event, record.cause) for _, record in self._own_log.read()]
+
+    def published_now(self) -> int:
+        """How many events are published, without those that wait."""
+        return self._own_log.position()
 
     # The port `Subscribers`
 
@@ -177,13 +195,17 @@ class VirtualWebhooks:
         """See `WebhookClient`."""
 
     async def post(
-        self, url: str, _secrets: Sequence[str], event: str, at_seconds: int, _body: bytes, content_type: ContentType
+        self, url: str, secrets: Sequence[str], event: str, at_seconds: int, _body: bytes, content_type: ContentType
     ) -> PostOutcome:
         """See `WebhookClient`."""
         outcome = self.answer(url, event)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile
         self.posts.append(Post(self.at, url, event, outcome.delivered))
         self.content_types.append(content_type)
         self.signed_at.append(at_seconds)
+        self.secrets.append((*secrets,))
         return outcome
 
     # What a test does
@@ -191,31 +213,51 @@ class VirtualWebhooks:
     def add(self, url: str = URL, **fields: Any) -> Webhook:
         """A new webhook for all events."""
         request = WebhookRequest(url=url, events=("innkeeper.*",), **fields)
-        return self._done(self.webhooks.add(AddWebhook(request, "ann"), without_key(self._store))).webhook
+        return self.do(self.webhooks.add(AddWebhook(request, "ann"), without_key(self._store))).webhook
 
     def show(self, webhook: Webhook) -> Webhook:
         """The webhook as it is now."""
-        return self._done(self.webhooks.show(ShowWebhook(webhook.id), without_key(self._store))).webhook
+        return self.do(self.webhooks.show(ShowWebhook(webhook.id), without_key(self._store))).webhook
 
     def enable(self, webhook: Webhook, enabled: bool = True) -> None:
         """Enable a webhook, or disable it."""
-        self._done(self.webhooks.enable(EnableWebhook(webhook.id, enabled), without_key(self._store)))
+        self.do(self.enabling(webhook, enabled))
+
+    def enabling(self, webhook: Webhook, enabled: bool = True) -> Coroutine[Any, Any, object]:
+        """What enables or disables a webhook."""
+        return self.webhooks.enable(EnableWebhook(webhook.id, enabled), without_key(self._store))
+
+    def rotating(self, webhook: Webhook, secret: str) -> Coroutine[Any, Any, object]:
+        """What replaces the secret of a webhook."""
+        return self.webhooks.rotate(RotateSecret(webhook.id, secret), without_key(self._store))
 
     def change(self, webhook: Webhook, **fields: Any) -> None:
         """Change a webhook."""
+        self.do(self.changing(webhook, **fields))
+
+    def changing(self, webhook: Webhook, **fields: Any) -> Coroutine[Any, Any, object]:
+        """What changes a webhook."""
         change = ChangeWebhook(webhook.id, WebhookChange(**fields))
-        self._done(self.webhooks.change(change, without_key(self._store)))
+        return self.webhooks.change(change, without_key(self._store))
+
+    def removing(self, webhook: Webhook) -> Coroutine[Any, Any, object]:
+        """What removes a webhook."""
+        return self.webhooks.remove(RemoveWebhook(webhook.id), without_key(self._store))
 
     def ping(self, webhook: Webhook) -> DeliveryAttempt:
         """Send a test event."""
-        reply = self._done(self.webhooks.ping(PingWebhook(webhook.id), without_key(self._store)))
+        reply = self.do(self.webhooks.ping(PingWebhook(webhook.id), without_key(self._store)))
         return reply.deliveries[0]
 
     def deliveries(self, webhook: Webhook) -> list[DeliveryAttempt]:
         """The attempts, oldest first."""
         message = ListDeliveries(webhook.id, 10_000)
-        reply = self._done(self.webhooks.deliveries(message, without_key(self._store)))
+        reply = self.do(self.webhooks.deliveries(message, without_key(self._store)))
         return [*reversed(reply.deliveries)]
+
+    def attempts(self, webhook: Webhook) -> tuple[DeliveryAttempt, ...]:
+        """What the store has of attempts, of a webhook that is removed too."""
+        return self._store.webhooks.deliveries(ListDeliveries(webhook.id, 10)).deliveries
 
     def subscriber(self, webhook: Webhook) -> Subscriber:
         """The subscriber of a webhook."""
@@ -249,7 +291,7 @@ class VirtualWebhooks:
     def _step(self, subscriber: Subscriber) -> float:
         """When the subscriber does its next step."""
         try:
-            worked = self._done(subscriber.step())
+            worked = self.do(subscriber.step())
         except Stalled as stalled:
             subscriber.stalled = str(stalled)
             return self.at + (stalled.retry_seconds or 0) * SECOND
@@ -257,7 +299,8 @@ class VirtualWebhooks:
         due_at = subscriber.due_at()
         return self.at if worked else float("inf") if due_at is None else max(due_at, self.at + 1)
 
-    def _done(self, work: Coroutine[Any, Any, T]) -> T:
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do this work to its end."""
         return self._loop.run_until_complete(work)
 
     def accepted(self, hotel: str | None = None) -> list[str]:
