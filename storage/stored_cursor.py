@@ -238,6 +238,10 @@ class StoredCursor:
         hotel = next((hotel for hotel in self._parked.values() if hotel.event == event), None)
         return None if hotel is None else ParkedEvent(hotel.attempts, hotel.refusals)
 
+    def has_parked(self, hotel: str) -> bool:
+        """See `Cursor`."""
+        return hotel in self._parked
+
     def retry_parked(self) -> None:
         """See `Cursor`."""
         retried = [hotel for hotel in self._parked.values() if hotel.event and hotel.retry_at is not None]

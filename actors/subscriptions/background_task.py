@@ -86,14 +86,15 @@ class BackgroundTask(ABC):
             self._notified, self.waits_for_events = False, self.follows_events
             self.has_caught_up = False
             try:
-                worked = await self.step()
+                has_more = await self.step() and not self.has_caught_up
+                due_at = None if has_more else self.due_at()
             except Exception as error:
                 self.waits_for_events = False
                 await self._stall(error)
                 continue
             self._stalls, self.stalled = 0, ""
-            if not worked or self.has_caught_up:
-                await self._wait_for_work()
+            if not has_more:
+                await self._wait_for_work(due_at)
             elif self.steps_back:
                 self.waits_for_events = False
                 await self._step_back(_PAUSE_FACTOR * (perf_counter() - start))
@@ -102,8 +103,7 @@ class BackgroundTask(ABC):
                     self._load.report_behind()
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
-    async def _wait_for_work(self) -> None:
-        due_at = self.due_at()
+    async def _wait_for_work(self, due_at: int | None) -> None:
         seconds = None if due_at is None else max((due_at - self.clock()) / 1e6, 0.001)
         self._idle = True
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
@@ -168,6 +168,10 @@ class ListedTask(BackgroundTask):
     @abstractmethod
     def state(self) -> SubscriberState:
         """Its positions, lag and faults."""
+
+    def has_parked(self, _hotel: str) -> bool:
+        """Whether events of this hotel wait, although the positions are past them."""
+        return False
 
     @abstractmethod
     def pause(self, paused: bool) -> None:

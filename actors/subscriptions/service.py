@@ -296,14 +296,20 @@ class Service(Generic[S]):
         return self.tasks[name]
 
     async def _await(self, message: AwaitSubscriber) -> Reply:
-        worker = self._named(message.subscriber)
+        worker, why = self._named(message.subscriber), ""
         with suppress(TimeoutError):
             async with asyncio.timeout(subscriber_wait_seconds_max):
-                while (state := worker.state()) and not (state.paused or state.stalled):
+                while True:
+                    state = worker.state()
                     if all(state.positions[log] >= wanted for log, wanted in message.positions.items()):
+                        if not worker.has_parked(message.hotel):
+                            return SubscribersReply((state,))
+                    elif state.paused or state.stalled:
+                        why = f": {state.stalled}" if state.stalled else ": it is paused"
                         break
+                    worker.wake()  # it does not step back now
                     await asyncio.sleep(_POLL_SECONDS)
-        return SubscribersReply((worker.state(),))
+        raise Refused(Unavailable(f"{message.subscriber} has not handled all events of the hotel yet{why}"))
 
     def _pause(self, message: PauseSubscriber, transaction: Transaction) -> Reply:
         worker = self._named(message.subscriber)

@@ -136,6 +136,10 @@ class Subscriber(ListedTask):
         known = self._ends.get(cursor.log)
         return 0 if known is None else max(known.position - max(cursor.end, cursor.position), 0)
 
+    def has_parked(self, hotel: str) -> bool:
+        """See `ListedTask`."""
+        return any(cursor.has_parked(hotel) for cursor in self._cursors)
+
     def pause(self, paused: bool) -> None:
         """See `ListedTask`."""
         for cursor in self._cursors:

@@ -8,8 +8,8 @@ from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
 from innkeeper.http.api.parsing import PageQuery, body_of, query_of
 from innkeeper.http.api.rendering import json_response, page
-from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
-from innkeeper.http.api.subscribers import SERVICES
+from innkeeper.http.api.reservations import ask
+from innkeeper.http.api.subscribers import caught_up
 from innkeeper.protocol.billing import commands, queries
 from innkeeper.protocol.billing.replies import (
     BillReply,
@@ -22,7 +22,6 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money
@@ -97,9 +96,9 @@ class FolioRequest(RequestBody, frozen=True):
 
 
 async def ask_billing(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
-    """Sends a message to billing, after it has handled all events acknowledged before this request."""
-    ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
-    await request.app[SERVICES].ask(AwaitSubscriber(BILLING, ends))
+    """Sends a message to billing, after it has handled all events acknowledged before this request. Raises `Refused`,
+    also where billing does not handle them in time."""
+    await caught_up(request, BILLING, message.hotel)
     return await ask(request, message, kind, BILLING)
 
 

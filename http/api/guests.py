@@ -9,6 +9,7 @@ from innkeeper.http.api.rendering import guest_resource, json_response
 from innkeeper.http.api.reservations import BUSES, ask, log_of_hotel, reply_of, view
 from innkeeper.http.api.resources import GuestResource
 from innkeeper.http.api.subscribers import ask as ask_service
+from innkeeper.http.api.subscribers import caught_up
 from innkeeper.http.keys import BY
 from innkeeper.http.problems import REQUEST_ID
 from innkeeper.protocol.billing.queries import ShowGuestAccount
@@ -18,9 +19,9 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, ListSubscribers, SubscribersReply, SubscriberState
+from innkeeper.protocol.ports.subscriptions import ListSubscribers, SubscribersReply, SubscriberState
 from innkeeper.protocol.ports.views import KnownGuest
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ForgetGuest
@@ -109,10 +110,7 @@ async def forget_guest(request: web.Request) -> web.Response:
 
 async def _account(request: web.Request, hotel: str, guest: str) -> GuestAccountReply:
     """What billing knows of the guest, once it has followed all that was acknowledged. Raises `Refused`."""
-    ends = await request.app[BUSES][RESERVATIONS].positions(hotel)
-    (state,) = (await ask_service(request, AwaitSubscriber(BILLING, ends), SubscribersReply)).subscribers
-    if any(state.positions[log] < end for log, end in ends.items()):
-        raise Refused(Unavailable("billing has not followed all events yet"))
+    await caught_up(request, BILLING, hotel)
     return await _look_up(request, ShowGuestAccount(hotel, guest), GuestAccountReply, BILLING)
 
 

@@ -7,9 +7,8 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import body_of
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.reservations import RESERVATIONS_BUS, find_booking
-from innkeeper.http.api.subscribers import ask, change
-from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.http.api.reservations import find_booking
+from innkeeper.http.api.subscribers import ask, caught_up, change
 from innkeeper.protocol.notifications.terms import (
     ChangeNotificationTerms,
     NotificationTerms,
@@ -17,7 +16,6 @@ from innkeeper.protocol.notifications.terms import (
     ShowNotificationTerms,
 )
 from innkeeper.protocol.notifications.unsent import ShowUnsentLetters, UnsentLetter, UnsentLettersReply
-from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, SubscribersReply
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
 from innkeeper.protocol.values.instants import instant
 
@@ -89,7 +87,7 @@ async def change_notification_terms(request: web.Request) -> web.Response:
 async def list_unsent_letters(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}/letters"""
     hotel, booking = request.match_info["hotel"], await find_booking(request)
-    await _caught_up(request, hotel)
+    await caught_up(request, NOTIFICATIONS, hotel)
     reply = await ask(request, ShowUnsentLetters(hotel, booking.id), UnsentLettersReply)
     refused = reply.refused
     resource = None if refused is None else RefusedAddressResource(instant(refused.at), refused.letter, refused.reply)
@@ -103,14 +101,6 @@ def _letter(one: UnsentLetter) -> UnsentLetterResource:
 
 
 async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
-    await _caught_up(request, message.hotel)
+    await caught_up(request, NOTIFICATIONS, message.hotel)
     reply, headers = await change(request, message, NotificationTermsReply)
     return json_response(NotificationTermsResource(**msgspec.structs.asdict(reply.terms)), headers=headers)
-
-
-async def _caught_up(request: web.Request, hotel: str) -> None:
-    """Returns once notifications has handled all events acknowledged before this request. Raises `Refused`."""
-    ends = await request.app[RESERVATIONS_BUS].positions(hotel)
-    (state,) = (await ask(request, AwaitSubscriber(NOTIFICATIONS, ends), SubscribersReply)).subscribers
-    if any(state.positions[log] < end for log, end in ends.items()):
-        raise Refused(Unavailable("notifications has not handled all events yet"))

@@ -7,12 +7,13 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import body_of, idempotency_key
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.reservations import reply_of
+from innkeeper.http.api.reservations import RESERVATIONS_BUS, reply_of
 from innkeeper.http.keys import BY
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import Services
 from innkeeper.protocol.ports.subscriptions import (
+    AwaitSubscriber,
     DeadLettersReply,
     ListDeadLetters,
     ListSubscribers,
@@ -38,6 +39,13 @@ async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, kind)
     return reply
+
+
+async def caught_up(request: web.Request, subscriber: str, hotel: str) -> None:
+    """Returns once the subscriber has handled all events of the hotel that were acknowledged before this request.
+    Raises `Refused` where that does not happen in time."""
+    ends = await request.app[RESERVATIONS_BUS].positions(hotel)
+    await ask(request, AwaitSubscriber(subscriber, hotel, ends), SubscribersReply)
 
 
 async def change(request: web.Request, message: ServiceMessage, kind: type[R]) -> tuple[R, dict[str, str]]:

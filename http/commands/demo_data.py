@@ -123,7 +123,7 @@ async def load_demo_data(buses: Mapping[str, MessageBus], services: Services) ->
             opened = await _ask(bus, OpenHotel(hotel.id or "", hotel))
             if not isinstance(opened, HotelReply):
                 raise DemoDataError(f"{hotel.name} could not be opened: {opened}")
-            await services.ask(AwaitSubscriber("billing", await bus.positions(opened.hotel.id)))
+            await services.ask(AwaitSubscriber(BILLING, opened.hotel.id, await bus.positions(opened.hotel.id)))
             billed = await _ask(buses[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_TERMS[opened.hotel.id]))
             if not isinstance(billed, LedgerReply):
                 raise DemoDataError(f"the billing terms of {hotel.name} could not be set: {billed}")

@@ -269,6 +269,9 @@ class Cursor(Protocol):
     def parked(self, event: str) -> ParkedEvent | None:
         """Returns what is known of this event, if a hotel is parked at it."""
 
+    def has_parked(self, hotel: str) -> bool:
+        """Returns whether the hotel is parked, or catching up after it was."""
+
     def retry_parked(self) -> None:
         """Retries the events at which hotels are parked now, as if they had not been tried before; not those that are
         not retried automatically."""
@@ -336,12 +339,13 @@ class ListDeadLetters(SubscriberMessage, frozen=True):
 
 
 class AwaitSubscriber(SubscriberMessage, frozen=True):
-    """Wait until the subscriber has reached these positions; at most for a while, and not where it is paused or
-    stalled. The reply is its state then."""
+    """Wait until the subscriber has handled all events of the hotel up to these positions of its logs. Refused with
+    `Unavailable` where that lasts, and at once where the subscriber is paused or stalled."""
 
     name: ClassVar[str] = "subscriber.await"
     changes: ClassVar[bool] = False
     subscriber: str
+    hotel: str
     positions: Positions
 
 

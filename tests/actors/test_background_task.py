@@ -8,7 +8,7 @@ import pytest
 from innkeeper.actors.subscriptions import background_task
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.load_meter import LoadMeter
-from innkeeper.protocol.ports.journal import JournalDamaged
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable
 from innkeeper.protocol.ports.subscriptions import Stalled
 
 STEP_SECONDS = 0.002
@@ -197,6 +197,27 @@ def test_a_task_whose_log_is_damaged_says_so_once_and_retries(
     assert "event 2 cannot be decoded" in task.stalled
     assert ["event 2" in record.getMessage() for record in caplog.records] == [True]
     assert "Traceback" not in caplog.text
+
+
+def test_a_task_that_cannot_say_when_there_is_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its disk fails just after a step."""
+    monkeypatch.setattr(background_task, "subscriber_retry_seconds", 0.001)
+    task, stalled = CountedTask(0), list[str]()
+
+    def due_at() -> int | None:
+        stalled.append(task.stalled)
+        if len(stalled) < 3:
+            raise JournalUnavailable("mail.db cannot be read", "disk I/O error")
+        return None
+
+    monkeypatch.setattr(task, "due_at", due_at)
+    task.during = lambda: None
+
+    async def wait() -> None:
+        await until(lambda: len(stalled) == 3 and not task.stalled)
+
+    run_during(task, wait)
+    assert stalled == ["", "mail.db cannot be read", "mail.db cannot be read"]
 
 
 def test_a_task_that_has_caught_up_takes_the_next_step_when_it_is_notified() -> None:

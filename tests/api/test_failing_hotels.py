@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from innkeeper.actors.billing import ledger
 from innkeeper.actors.reservations import hotel
-from innkeeper.protocol.billing.commands import SettlePayment
+from innkeeper.protocol.billing.commands import ApplyReservationEvent, SettlePayment
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations.commands import ConfirmBooking
-from support.gateway import Gateway, booking_path
+from support.gateway import Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
 from support.waiting import wait_until
 
@@ -121,3 +121,21 @@ def test_a_ledger_that_fails_at_an_answer_of_the_provider_becomes_a_dead_letter(
     (letter,) = gateway.get("/v1/dead-letters").json["data"]
     gateway.post(f"/v1/dead-letters/providers/{letter['event']}/actions/redrive", {})
     first.wait(hold="confirmed")
+
+
+def test_a_bill_without_the_newest_events_is_not_shown(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paused billing, or a ledger that fails at an event, neither shows an old bill nor issues an invoice of it."""
+    first, second = Guest(gateway), Guest(gateway)
+    gateway.post("/v1/subscribers/billing/actions/pause", {})
+    gateway.act(first.hotel, gateway.get(first.path).json, "confirm")
+    problem = assert_problem(gateway.get(f"{first.path}/folio"), 503, "unavailable")
+    assert problem["detail"].startswith("billing has not handled all events of the hotel yet: it is paused;")
+    failing = {first.name}
+    fail_at(monkeypatch, ledger, ApplyReservationEvent, failing)
+    gateway.post("/v1/subscribers/billing/actions/resume", {})
+    wait_until(lambda: bool(subscriber(gateway, "billing")["parked"] == 1), SECONDS_MAX)
+    for answer in (gateway.get(f"{first.path}/folio"), gateway.post(f"{first.path}/invoices", {"folio": 1})):
+        assert_problem(answer, 503, "unavailable")
+    assert gateway.get(f"{second.path}/folio").status == 200
+    failing.clear()
+    wait_until(lambda: gateway.get(f"{first.path}/folio").status == 200, SECONDS_MAX)
