@@ -9,7 +9,6 @@ from typing import NamedTuple
 from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.partition import recovery
-from innkeeper.actors.partition.clock import checked
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
@@ -36,8 +35,7 @@ async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts])
     """Starts the partitions of this process, and connects to the others, unless this process is one of them."""
     buses: dict[str, MessageBus] = {}
     logs = {ports.log for ports in partitions}
-    for given in partitions:
-        ports = given._replace(host=given.host._replace(clock=checked(given.host.clock)))
+    for ports in partitions:
         log = ports.log
         if parts.runs(log):
             await _start_partition(parts, ports)

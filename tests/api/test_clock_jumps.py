@@ -1,11 +1,15 @@
 """A clock that jumps, and a server that was down, close no date before somebody has looked (P12)."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, assert_problem, booking_path
+from innkeeper.actors.partition.clock import ServerClock
+from innkeeper.storage.data_directory import DataDirectory
+from support.gateway import Gateway, assert_problem, booking_path, load_run
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
@@ -61,6 +65,31 @@ def test_a_clock_that_jumps_makes_nobody_a_no_show(gateway: Gateway, hotel: str,
     assert [status_of(gateway, hotel, booking) for booking in bookings] == ["confirmed"] * 3
     gateway.set_clock("2026-06-02T03:01")
     assert business_date(gateway, hotel) == "2026-06-02"
+
+
+def test_a_charge_that_is_sent_again_after_a_jump_is_the_same_charge(gateway: Gateway, hotel: str) -> None:
+    booking = gateway.book(hotel, 0, 1)
+    path, key = f"{booking_path(hotel, booking)}/folio/charges", {"Idempotency-Key": "breakfast"}
+    charge = {"charge": "breakfast", "text": "Breakfast", "amount": {"amount": "20.00", "currency": "EUR"}}
+    first = gateway.post(path, charge, key)
+    gateway.jump_clock(YEAR)
+    gateway.post(path, charge, {"Idempotency-Key": "another"})  # old replies are removed with new ones
+    time.sleep(3)  # and while nothing happens
+    gateway.jump_clock(-YEAR)
+    again = gateway.post(path, charge, key)
+    assert (first.status, again.status, again.json) == (201, 201, first.json)
+
+
+def test_one_checked_clock_is_that_of_all_parts_of_a_process(tmp_path: Path) -> None:
+    run = load_run()
+
+    async def clock() -> object:
+        async with run.running(data, run.Integrations(mail_from="desk@example.com")) as parts:
+            return parts.clock
+
+    data = tmp_path / "other"
+    DataDirectory(data).installation()
+    assert isinstance(asyncio.run(clock()), ServerClock)
 
 
 def test_a_hold_that_is_made_while_the_clock_is_an_hour_ahead_lives_no_longer(gateway: Gateway, hotel: str) -> None:
