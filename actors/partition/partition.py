@@ -156,11 +156,20 @@ class Partition:
             raise
         finally:
             self.ready = False
-            await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
-            waiting = [*self._queue, *(command for batch, _ in self._decided for command in batch)]
-            if self._locked is not None:
-                waiting += self._locked.release()
-            _set_results(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
+            try:
+                await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
+            except Exception as error:  # what has stopped the partition is what is raised
+                traceback = not isinstance(error, JournalError) and error
+                logger.error("the journal could not be closed in order: %s", error, exc_info=traceback)
+            finally:
+                self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        """Refuses all commands that wait. Those that are decided already may be on disk."""
+        held = self._locked.release() if self._locked is not None else []
+        decided = [command for batch, _ in self._decided for command in batch]
+        for commands, unknown in ((self._queue + held, False), (decided, True)):
+            _set_results(commands, [Result(Unavailable("the partition is not running", unknown))] * len(commands))
 
     async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
