@@ -269,8 +269,8 @@ class Host:
         return results
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
-        """Saves the state of hotels with so many events since their last snapshot, or with one that is so long ago that
-        it makes the next start read much of the journal; returns how many were saved."""
+        """Saves the state of hotels with so many events since their last snapshot, or one so old that the next start
+        reads much; returns how many. May run in another thread while nothing is decided or written."""
         if self._must_rebuild or self._unreleased:
             return 0
         due = self._unsaved.due(self.journal.position(), after_events)

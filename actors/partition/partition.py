@@ -27,7 +27,12 @@ from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalErr
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max, erasing_retry_seconds
+from innkeeper.protocol.values.limits import (
+    commands_per_batch_max,
+    commands_waiting_max,
+    erasing_retry_seconds,
+    tidying_seconds_max,
+)
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 T = TypeVar("T")
@@ -62,6 +67,7 @@ class Partition:
         self._queue: list[QueuedCommand] = []
         self._decided: deque[tuple[list[QueuedCommand], PendingBatch]] = deque()
         self._erasing_at = 0.0  # when it is tried again to remove what is left of erased details
+        self._tidying_at = monotonic() + tidying_seconds_max  # when it is done although commands arrive
         self._wake = asyncio.Event()
         self._to_commit = asyncio.Event()
         self._drained = asyncio.Event()
@@ -156,11 +162,20 @@ class Partition:
             raise
         finally:
             self.ready = False
-            await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
-            waiting = [*self._queue, *(command for batch, _ in self._decided for command in batch)]
-            if self._locked is not None:
-                waiting += self._locked.release()
-            _set_results(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
+            try:
+                await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
+            except Exception as error:  # what has stopped the partition is what is raised
+                traceback = not isinstance(error, JournalError) and error
+                logger.error("the journal could not be closed in order: %s", error, exc_info=traceback)
+            finally:
+                self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        """Refuses all commands that wait. Those that are decided already may be on disk."""
+        held = self._locked.release() if self._locked is not None else []
+        decided = [command for batch, _ in self._decided for command in batch]
+        for commands, unknown in ((self._queue + held, False), (decided, True)):
+            _set_results(commands, [Result(Unavailable("the partition is not running", unknown))] * len(commands))
 
     async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
@@ -169,8 +184,11 @@ class Partition:
                 await self._drained.wait()
                 if host.is_loading:
                     await self._load_hotels(host)
-            if host.journal.is_erasing and monotonic() >= self._erasing_at:
+            if host.journal.is_erasing and not host.must_drain and monotonic() >= self._erasing_at:
                 await self._finish_erasing(host.journal)
+            if self._locked is None and monotonic() >= self._tidying_at:
+                await self._drained.wait()
+                await self._tidy(host)
             if self._decided and len(self._queue) < _COMMANDS_WHILE_SYNCING_MIN:
                 self._wake.clear()
                 await self._wake.wait()  # for more commands, or the end of the sync, before which no result is released
@@ -226,10 +244,12 @@ class Partition:
             await self._wait(None)
 
     async def _tidy(self, host: Host) -> bool:
-        """Does some of what can wait until there are no commands; returns whether there is more of it."""
-        if host.save_snapshots():
-            return True
-        return await self._loop.run_in_executor(self._writer, host.tidy_journal)
+        """Does some of what can wait until there are no commands, in the thread of the journal; returns whether there
+        is more of it. At most one snapshot is saved, as commands wait meanwhile."""
+        saved = await self._loop.run_in_executor(self._writer, host.save_snapshots)
+        has_more = await self._loop.run_in_executor(self._writer, host.tidy_journal)
+        self._tidying_at = monotonic() + tidying_seconds_max
+        return bool(saved) or has_more
 
     async def _check(self, journal: Journal) -> None:
         """Checks all events and guests that were there at the start, most of which the snapshots have spared the

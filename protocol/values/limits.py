@@ -77,6 +77,7 @@ body_seconds_max = 10
 shutdown_seconds_max = 20
 snapshot_after_events = 5_000
 snapshot_behind_events_max = 50_000
+tidying_seconds_max = 60
 recent_events_max = 20_480
 rendered_events_max = 4_096
 position_max = 2**63 - 1

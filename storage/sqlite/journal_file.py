@@ -44,33 +44,35 @@ class JournalFile:
         self._connect(lock_seconds_max)
 
     def _connect(self, seconds: float) -> None:
-        """Connects; waits at most so long for a lock of another process."""
+        """Connects; waits at most so long for a lock of another process. Changes nothing where that fails."""
         with ExitStack() as opened:
             try:
                 migrate(self.path, seconds=seconds)
-                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=seconds, check_same_thread=False)
-                opened.enter_context(closing(self._db))
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA secure_delete = FAST")
-                self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-                self._db.execute("PRAGMA cache_size = -65536")
-                self._db.execute("PRAGMA mmap_size = 0")
-                self._read_head()
-                self._timelines = Timelines(self.path, self._db)
-                self.timeline = self._timelines.newest
-                self._reader = open_to_read(self.path)
-                never_wait(self._reader)
+                db = sqlite3.connect(self.path, isolation_level=None, timeout=seconds, check_same_thread=False)
+                opened.enter_context(closing(db))
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA secure_delete = FAST")
+                db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+                db.execute("PRAGMA cache_size = -65536")
+                db.execute("PRAGMA mmap_size = 0")
+                head = self._read_head(db)
+                timelines = Timelines(self.path, db)
+                reader = opened.enter_context(closing(open_to_read(self.path)))
+                never_wait(reader)
             except FILE_ERRORS as error:
                 raise unreadable(self.path, error) from error
             opened.pop_all()
+        self._db, self._reader = db, reader
+        self._head = self._written = head
+        self._timelines, self.timeline = timelines, timelines.newest
 
-    def _read_head(self) -> None:
-        heads = self._db.execute(f"SELECT {HEAD_COLUMNS} FROM writer").fetchall()
+    def _read_head(self, db: sqlite3.Connection) -> Head:
+        heads = db.execute(f"SELECT {HEAD_COLUMNS} FROM writer").fetchall()
         if len(heads) != 1 or tuple(map(type, heads[0])) != (int, bytes, int, bytes, int, bytes):
             raise damaged(self.path, "its head cannot be read")
         position, last, replies, replies_sum, guests, guests_sum = heads[0]
-        self._head = self._written = Head(
+        return Head(
             position, last, replies, int.from_bytes(replies_sum, "big"), guests, int.from_bytes(guests_sum, "big")
         )
 
@@ -121,18 +123,23 @@ class JournalFile:
         return [*found, (0, GENESIS)] if 0 in positions else found
 
     def reopen(self) -> None:
-        """See `Journal`."""
-        self._reader.close()
-        self._db.close()
+        """See `Journal`. Where it fails, the connections there are stay open."""
+        with suppress(sqlite3.Error):
+            self._db.rollback()
+        reader, db = self._reader, self._db
         self._connect(0)
+        reader.close()
+        db.close()
         self._check_head()
 
     def close(self) -> None:
         """See `Journal`. Where another process writes now, only that one may checkpoint."""
         self._reader.close()
         if self._has_epoch():
-            self.note_head()
-            close_writer(self._db)
+            try:
+                self.note_head()
+            finally:
+                close_writer(self._db)
         else:
             self._db.close()
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 import msgspec
-from innkeeper.protocol.ports.journal import JournalRolledBack, rolled_back
+from innkeeper.protocol.ports.journal import JournalRolledBack, JournalUnavailable, rolled_back
 from innkeeper.storage.new_files import sync_folder
 from innkeeper.storage.sqlite.stamps import made_file
 
@@ -101,13 +101,13 @@ class HeadFile:
             )
 
     def note(self, epoch: int, end: int, hashes_at: HashesAt) -> None:
-        """Writes down how far the journal has come, where that is not done yet. A full disk is only reported."""
+        """Writes down how far the journal has come, where that is not done yet. A disk that fails is only reported."""
         if self._noted == end:
             return
         self.due_at, self._noted = monotonic() + _SECONDS, end
         try:
             self.write(JournalHead(epoch, tuple(hashes_at(marked_positions(end)))))
-        except OSError as error:  # the events are on disk all the same
+        except (OSError, JournalUnavailable) as error:  # the events are on disk all the same
             logger.warning("%s cannot be written (%s), and stays behind the journal", self.path, error)
 
     def _unreadable(self, reason: str) -> JournalRolledBack:

@@ -20,7 +20,8 @@ from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.reservations.commands import BookRoom
-from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.queries import DescribeHotel
+from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import idempotency_hours
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -232,3 +233,32 @@ def test_a_partition_removes_old_replies_while_it_has_nothing_else_to_do(
                 break
     else:
         pytest.fail("the old reply is still there")
+
+
+def test_snapshots_are_saved_and_old_replies_removed_although_queries_never_cease(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "_IDLE_SECONDS", 600.0)
+    monkeypatch.setattr(partition_module, "tidying_seconds_max", 0.05)
+    monkeypatch.setattr(housekeeping, "snapshot_behind_events_max", 0)
+    with partition_fixture(path) as partition:
+        partition.at -= 25 * HOUR
+        partition.host._last_at = 0
+        partition.execute_batch([BookRoom(HOTEL, request(4)), BookRoom(HOTEL, request(5))])
+        partition.execute(BookRoom(HOTEL, request(3)), "old")
+        end = partition.host.journal.position()
+
+    async def run() -> None:
+        partition = Partition(lambda: open_host(host_ports(path), HOTEL_TYPE), lambda: NOON)
+        await partition.start()
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+                state = "SELECT (SELECT count(*) FROM replies), (SELECT max(position) FROM snapshots)"
+                async with asyncio.timeout(30):
+                    while db.execute(state).fetchone() != (0, end):
+                        reply = (await partition.ask(Envelope(DescribeHotel(HOTEL)))).response
+                        assert isinstance(reply, HotelReply)
+        finally:
+            await partition.stop()
+
+    asyncio.run(run())

@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalRolledBack, JournalUnavailable
 from innkeeper.protocol.reservations.events import WaitlistLeft
 from innkeeper.protocol.reservations.reasons import WaitlistReason
 from innkeeper.storage.data_directory import DataDirectory
@@ -106,6 +107,47 @@ def test_a_head_that_cannot_be_written_stops_no_commit(
             assert write_and_sync(journal, recorded(1)) == 1
         assert "partition-0.head cannot be written" in caplog.text
         head.rmdir()
+
+
+class UnreadableMarks(SqliteJournal):
+    """A real journal, of which `error` says why the events that the head marks cannot be read."""
+
+    error: JournalError | None = None
+
+    def _hashes_at(self, positions: Sequence[int]) -> list[tuple[int, bytes]]:
+        if self.error is not None:
+            raise self.error
+        return super()._hashes_at(positions)
+
+
+def test_marks_that_cannot_be_read_stop_no_commit_and_no_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal_head, "_SECONDS", 0.0)
+    path = tmp_path / "journal.db"
+    with closing(UnreadableMarks(path, HeadFile(path))) as journal:
+        journal.error = JournalUnavailable("an old page cannot be read", "disk I/O error")
+        assert write_and_sync(journal, recorded(1)) == 1
+        assert "journal.head cannot be written (an old page cannot be read)" in caplog.text
+        journal.error = None
+        assert write_and_sync(journal, recorded(2)) == 2
+        assert head_of(journal) == (1, 2)
+        journal.error = JournalUnavailable("an old page cannot be read", "disk I/O error")
+        assert write_and_sync(journal, recorded(3)) == 3
+    with closing(SqliteJournal(path, HeadFile(path))) as journal:
+        assert journal.position() == 3
+
+
+def test_a_journal_whose_head_is_found_damaged_at_the_end_is_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = UnreadableMarks(path, HeadFile(path))
+    write_and_sync(journal, recorded(1))
+    journal.error = JournalDamaged("event 1 is missing")
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:  # it keeps the write-ahead log
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        with pytest.raises(JournalDamaged):
+            journal.close()
+        assert path.with_name("journal.db-wal").stat().st_size == 0
 
 
 def test_a_journal_that_was_opened_before_its_head_was_written_is_opened(
