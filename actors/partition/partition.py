@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _COMMANDS_WHILE_SYNCING_MIN = 16  # so many are decided while others are synced; fewer gather until that is done
 _IDLE_SECONDS = 2.0
+_TIDYING_AGAIN_SECONDS = 1.0  # the time to the next step of tidying, where there is more of it
 _LOCK_CHECK_SECONDS = 0.05
 _CHECK_ROWS = 1_000
 _CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
@@ -248,7 +249,7 @@ class Partition:
         is more of it. At most one snapshot is saved, as commands wait meanwhile."""
         saved = await self._loop.run_in_executor(self._writer, host.save_snapshots)
         has_more = await self._loop.run_in_executor(self._writer, host.tidy_journal)
-        self._tidying_at = monotonic() + tidying_seconds_max
+        self._tidying_at = monotonic() + (_TIDYING_AGAIN_SECONDS if has_more else tidying_seconds_max)
         return bool(saved) or has_more
 
     async def _check(self, journal: Journal) -> None:
