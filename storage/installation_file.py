@@ -53,7 +53,7 @@ def find_installation(folder: Path) -> Installation | None:
                 f"{folder} was made by a newer Innkeeper (form {form}; this one reads form {FORM}); upgrade this one"
             )
         found = msgspec.json.decode(content, type=_Content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataRefused(f"{file} is damaged ({error}); restore it from the backup of {folder}") from None
     installation = Installation(found.id, found.name, found.timeline, found.partitions)
     if form < FORM or found.checksum != _checksum(installation):

@@ -57,7 +57,7 @@ class HeadFile:
             content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise self._unreadable(str(error)) from error
         if content.checksum != _checksum(content.head):
             raise self._unreadable("its checksum is wrong")
