@@ -1,10 +1,10 @@
-"""The file in a data directory that says which installation it is. It is written once, when the directory is made.
+"""The file in a data directory that says which installation it is. It is written when the directory is made, and
+replaced where a new timeline begins.
 
 The file has a checksum, because a changed digit in it would otherwise be believed: with another number of partitions,
 hotels would be looked for in the wrong journals.
 """
 
-import os
 import secrets
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from innkeeper.protocol.values.installation import DEFAULT_NAME, FORM, Installation
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
-from innkeeper.storage.new_files import publish_once
+from innkeeper.storage.new_files import replace_file, sync_folder, write_once
 
 FILE_NAME: Final = "installation.json"
 _FIRST_FORM_FILE = "partitions"
@@ -53,7 +53,7 @@ def find_installation(folder: Path) -> Installation | None:
                 f"{folder} was made by a newer Innkeeper (form {form}; this one reads form {FORM}); upgrade this one"
             )
         found = msgspec.json.decode(content, type=_Content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataRefused(f"{file} is damaged ({error}); restore it from the backup of {folder}") from None
     installation = Installation(found.id, found.name, found.timeline, found.partitions)
     if form < FORM or found.checksum != _checksum(installation):
@@ -72,25 +72,17 @@ def make_installation(folder: Path, name: str | None, partitions: int | None) ->
 
 
 def write_new_timeline(folder: Path, installation: Installation) -> Installation:
-    """Writes the file of this installation with a new timeline, which it returns. Nobody else uses the folder."""
+    """Replaces the file of this installation by one with a new timeline, and returns this installation. Nobody else
+    uses the folder. Returns when the file is on disk. Raises OSError."""
     begun = msgspec.structs.replace(installation, timeline=random_id())
-    (folder / FILE_NAME).write_bytes(_content(begun))
+    replace_file(folder / FILE_NAME, _content(begun))
+    sync_folder(folder)
     return begun
 
 
 def random_id() -> str:
     """Returns a new id of an installation or a timeline."""
     return secrets.token_hex(_ID_BYTES)
-
-
-def write_once(file: Path, content: bytes) -> None:
-    """Writes the file as a whole and syncs it, unless there is one already."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new_file:
-        new_file.write(content)
-        new_file.flush()
-        os.fsync(new_file.fileno())
-    publish_once(fresh, file)
 
 
 def _refuse_data_without_file(folder: Path) -> None:

@@ -1,12 +1,11 @@
 """Key files: each holds one secret key with a checksum, is its owner's alone, and is made once."""
 
-import os
 import secrets
 from hashlib import blake2b
 from pathlib import Path
 
 from innkeeper.protocol.ports.journal import JournalError, JournalUnavailable
-from innkeeper.storage.new_files import publish_once
+from innkeeper.storage.new_files import write_once
 
 KEY_BYTES = 32
 _CHECKSUM_BYTES = 8
@@ -35,13 +34,8 @@ def _with_checksum(key: bytes, installation: str) -> bytes:
 def create_key(path: Path, installation: str = "") -> None:
     """Creates the file with a random key for this installation, unless another process has just created it. When this
     returns, the file is on disk. Raises JournalUnavailable."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(_with_checksum(secrets.token_bytes(KEY_BYTES), installation))
-            file.flush()
-            os.fsync(file.fileno())
-        publish_once(fresh, path)
+        write_once(path, _with_checksum(secrets.token_bytes(KEY_BYTES), installation))
     except OSError as error:
         reason = error.strerror or str(error)
         raise JournalUnavailable(f"the key {path} cannot be written now ({reason})", reason) from error

@@ -96,7 +96,7 @@ class StoredCursor:
         self._kinds = wire.kinds_of(request.types)
         self._wants_all = EVERY_EVENT[0] in request.types and request.hotel is None
         self.position, log_hash, self.paused = rows.open(request.after.get(name, 0))
-        self._unchecked = None if log_hash is None else (self.position, log_hash)
+        self._checkable = self._unchecked = None if log_hash is None else (self.position, log_hash)
         self._saved = self.position
         self.changes = 0
         self._parked_last = False
@@ -120,9 +120,16 @@ class StoredCursor:
         """See `Cursor`."""
         if self._unchecked is not None:
             position, log_hash = self._unchecked
-            if self._log.hash_at(position) not in (log_hash, None):
-                raise rolled_back(self.log, position, self._log.position, self._request.name)
+            found, end = self._log.hash_at(position), self._log.position
+            if found not in (log_hash, None):
+                known_end = end if found or end < position else None  # its process may not have sent it yet
+                raise rolled_back(self.log, position, known_end, self._request.name)
             self._unchecked = None
+
+    def check_again(self) -> None:
+        """See `Cursor`. Events of other types that were passed since the last saved position may be others now."""
+        self._unchecked = self._unchecked or self._checkable
+        self.position = self._saved
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """See `Cursor`."""
@@ -173,7 +180,7 @@ class StoredCursor:
             self._save_position(position, batch.log_hash)
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
-        self.position = self._saved = position
+        self._moved_to(position, batch.log_hash)
 
     def first_of(self, batch: EventBatch, count: int) -> EventBatch:
         """See `Cursor`. Its position is saved without the log's hash: the next one has it."""
@@ -194,7 +201,7 @@ class StoredCursor:
             failure.effects()
             self._save(_parked(failure, was, at))
             self._save_position(position, batch.log_hash)
-        self.position = self._saved = position
+        self._moved_to(position, batch.log_hash)
 
     def due_at(self) -> int | None:
         """See `Cursor`."""
@@ -216,7 +223,7 @@ class StoredCursor:
             self._parked.clear()
             self._passed.clear()
         self.position = self._saved = position
-        self._current = None
+        self._checkable = self._current = None
         self.changes += 1
 
     def delete(self) -> None:
@@ -339,6 +346,12 @@ class StoredCursor:
         for name in self._passed:
             self._rows.park(self._parked[name])
         self._passed.clear()
+
+    def _moved_to(self, position: int, log_hash: bytes | None) -> None:
+        """Notes that this position is saved, and the newest one whose hash is known."""
+        self.position = self._saved = position
+        if log_hash is not None:
+            self._checkable = position, log_hash
 
     def _dead_letter(self, hotel: ParkedHotel) -> DeadLetter:
         return DeadLetter(

@@ -54,6 +54,7 @@ class RpcClient(asyncio.Protocol):
         self.name = name
         self.path = path
         self.position = -1
+        self.losses = 0
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._listeners: list[CommitListener] = []
@@ -215,6 +216,7 @@ class RpcClient(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio`."""
         self._transport = None
+        self.losses += 1
         self._found.clear()
         self._unsent.clear()
         self._refuse_waiting(f"{self.name} ended before it answered")

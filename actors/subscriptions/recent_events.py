@@ -24,10 +24,11 @@ class RecentEvents:
 
     def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Adds committed events, up to this position; a `CommitListener`. May be called from any thread, at very little
-        cost. Events that come twice change nothing; events that never come are read from the log."""
+        cost. Events that come twice change nothing; events that never come are read from the log. So are all where a
+        position comes alone: the process that writes the log was found again, and may have another journal."""
         before = position - len(records)
         with self._lock:
-            if self.position < before:
+            if self.position < before or not records:
                 self._entries.clear()
             self._entries.extend(zip(repeat(records), range(max(self.position - before, 0), len(records))))
             self.position = max(self.position, position)

@@ -73,6 +73,7 @@ class Subscriber(ListedTask):
         self._batch_events = batch_events
         self._inbox = inbox
         self._ends = ends or {}
+        self._losses = {log: end.losses for log, end in self._ends.items()}
         self._one_by_one = 0
         self._unreadable = False
 
@@ -81,6 +82,7 @@ class Subscriber(ListedTask):
         self._unreadable = False
         if self._inbox is not None and self._inbox.fault:
             raise Stalled(self._inbox.fault)
+        self._check_again_what_was_away()
         limit, at = self._limit(), self.clock()
         ends = [] if self._ends else [cursor.end for cursor in self._cursors]
         for _ in self._cursors:
@@ -94,7 +96,7 @@ class Subscriber(ListedTask):
             except Refused:  # the log cannot be read now; this is retried
                 self._unreadable = True
                 batch = None
-            if changes != cursor.changes:
+            if changes != cursor.changes or self._check_again_what_was_away():
                 return True
             if batch is not None:
                 await self._process(cursor, batch)
@@ -103,6 +105,19 @@ class Subscriber(ListedTask):
                 return True
             self._turn = (self._turn + 1) % len(self._cursors)
         return False
+
+    def _check_again_what_was_away(self) -> bool:
+        """Makes the cursors check the logs whose processes were lost since the last call; returns whether there are
+        any. What was read meanwhile may be of another journal."""
+        lost = [log for log, end in self._ends.items() if end.losses != self._losses[log]]
+        for log in lost:
+            self._losses[log] = self._ends[log].losses
+            if self._inbox is not None and log in self._inbox.logs:
+                self._inbox.check_again(log)
+        for cursor in self._cursors:
+            if cursor.log in lost:
+                cursor.check_again()
+        return bool(lost)
 
     def _has_reached(self, ends: Sequence[int]) -> bool:
         """Whether everything is handled up to these ends of the logs, and no parked hotel is to be tried now."""

@@ -66,7 +66,7 @@ def lines(path: Path, kind: type[T]) -> tuple[list[T], int]:
         try:
             check_all(line)
             found.append(decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             since_last += 1
         else:
             end, damaged, since_last = read, damaged + since_last, 0

@@ -158,7 +158,7 @@ class SimulatedProvider:
         check_signature(self.secrets, headers, body, self._clock() // 1_000_000)
         try:
             return (_update.decode(body),)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise invalid("body", "form", f"expected the notification of a payment: {error}") from None
 
     async def _once(

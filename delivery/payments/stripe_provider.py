@@ -290,7 +290,7 @@ class StripeProvider:
             event = json.loads(body)
         except SignatureVerificationError:
             raise Refused(BadSignature("it was not made with the known secret")) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise invalid("body", "form", "expected an event of Stripe") from None
         if abs(stamp - self._clock() // 1_000_000) > _AGE_SECONDS_MAX:
             raise Refused(BadSignature("the timestamp is more than five minutes from now"))

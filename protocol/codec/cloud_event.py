@@ -98,7 +98,18 @@ _decode = msgspec.json.Decoder(_Attributes).decode
 
 
 def entry_of(body: bytes) -> LogEntry:
-    """Decodes what `cloud_event_json` encodes. Raises ValueError with the reason."""
+    """Decodes what `cloud_event_json` encodes. Raises ValueError with the reason, whatever the body is."""
+    try:
+        entry = _entry_of(body)
+        wire.encode_record(entry[1])  # a number of JSON can be larger than any that can be stored
+    except RecursionError:
+        raise ValueError("not an event of Innkeeper: it is nested too deeply") from None
+    except OverflowError as error:
+        raise ValueError(f"not an event of Innkeeper: {error}") from None
+    return entry
+
+
+def _entry_of(body: bytes) -> LogEntry:
     found = _decode(body)
     if found.time.tzinfo is None:
         raise ValueError(f"the time of event {found.id!r} has no offset from UTC: {found.time}")

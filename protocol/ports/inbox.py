@@ -47,6 +47,9 @@ class Inbox(Protocol):
     def fetch_missing(self) -> None:
         """Reads the events that the broker did not deliver from their own logs, as far as those can be reached."""
 
+    def check_again(self, log: str) -> None:
+        """This log may be another one: makes the next `fetch_missing` compare it, even if it was compared before."""
+
     @property
     def fault(self) -> str:
         """Why its logs cannot be followed any more, since a conflict; empty while they can."""

@@ -33,14 +33,17 @@ class JournalRolledBack(JournalError):
     """The journal does not have what was seen of it before: it is an older copy, or another one."""
 
 
-def what_is_missing(journal: object, position: int, end: int, who: str) -> str:
-    """Describes that somebody has seen an event at this position which the journal does not have: it ends before it, or
-    has another one there."""
-    how = f"ends at event {end}" if end < position else f"has another event {position}"
+def what_is_missing(journal: object, position: int, end: int | None, who: str) -> str:
+    """Describes that somebody has seen an event at this position which the journal does not have: it ends before it, at
+    a position that may be unknown (None), or has another one there."""
+    if end is None:
+        how = "ends before it"
+    else:
+        how = f"ends at event {end}" if end < position else f"has another event {position}"
     return f"{who} has seen event {position} of {journal}, which {how} now"
 
 
-def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRolledBack:
+def rolled_back(journal: object, position: int, end: int | None, who: str) -> JournalRolledBack:
     """Returns the error for `what_is_missing`, which also says what to do."""
     return JournalRolledBack(
         f"{what_is_missing(journal, position, end, who)}: restore the newer journal, or go on without it with"

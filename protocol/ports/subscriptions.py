@@ -48,6 +48,11 @@ class LogEnd(Protocol):
     def age_seconds(self) -> float:
         """How long ago that was last known to be the end."""
 
+    @property
+    def losses(self) -> int:
+        """How often the connection to the process that writes the log was lost. Since then it may have another journal,
+        as where an operator has put back an older one."""
+
 
 class RecentLog(EventLog, Protocol):
     """A log whose newest events are in memory."""
@@ -239,6 +244,9 @@ class Cursor(Protocol):
 
     def check(self) -> None:
         """Checks that the log still has what was handled. Raises JournalRolledBack."""
+
+    def check_again(self) -> None:
+        """The log may be another one: makes the next batch check it, even if it was checked before."""
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """Returns the next batch, of at most `limit` events of the subscriber's types, up to the position `end`; None

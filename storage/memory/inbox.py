@@ -101,6 +101,10 @@ class MemoryInbox:
             self._stop_following(conflict)
             raise
 
+    def check_again(self, log: str) -> None:
+        """See `Inbox`."""
+        self.logs[log].is_checked = False
+
     def close(self) -> None:
         """See `Inbox`."""
 

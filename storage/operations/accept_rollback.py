@@ -4,6 +4,7 @@ Those who have seen more are set back to the last position that is known to be c
 they get again, or in the place of others, is theirs: an event tells each hotel's subscribers that a timeline begins.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,9 @@ from innkeeper.protocol.ports.archive import NOTHING_ARCHIVED, ReadArchive
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
+from innkeeper.storage.operations.new_folder import WritingFailed
 from innkeeper.storage.operations.timelines import begin_timeline, write_heads
-from innkeeper.storage.sqlite.changes_file import read_changes
+from innkeeper.storage.sqlite.changes_file import accept_changes
 from innkeeper.storage.sqlite.cursors import read_cursors, set_cursor_back
 from innkeeper.storage.sqlite.event_rows import GENESIS
 from innkeeper.storage.sqlite.histories import (
@@ -52,7 +54,16 @@ class AcceptedRollback(NamedTuple):
 def accept_rollback(read_archive: ReadArchive, clock: Callable[[], int], path: Path, archive: str) -> AcceptedRollback:
     """Begins a new timeline from the journals of the data directory at `path` as they are. What the archive at a URL,
     or by default in the directory, knows of what is lost is heeded: guests are forgotten again, and no number of a
-    document is given twice. Raises OperatorError."""
+    document is given twice. Where the disk is full or fails in the middle, the same command begins again. Raises
+    OperatorError."""
+    try:
+        return _accept(read_archive, clock, path, archive)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WritingFailed(f"{path} cannot be written: {reason}; give the same command again when it can") from error
+
+
+def _accept(read_archive: ReadArchive, clock: Callable[[], int], path: Path, archive: str) -> AcceptedRollback:
     data = DataDirectory(path)
     has_archive = archive or data.archive.is_dir()
     archived = read_archive(archive or str(data.archive)) if has_archive else NOTHING_ARCHIVED
@@ -71,8 +82,8 @@ def accept_rollback(read_archive: ReadArchive, clock: Callable[[], int], path: P
         done = _set_back(data, found, forks)
         if BILLING in lost:
             done += _follow_from_the_beginning(data)
-        for path in older:
-            made_file(path).write_text(f"{read_changes(path)}\n")
+        for database in older:
+            accept_changes(database, made_file(database))
         write_heads(data)
     return AcceptedRollback(
         str(path), begun.timeline, begun.positions, faults, done, begun.lost, begun.guests_forgotten

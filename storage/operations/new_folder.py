@@ -17,7 +17,7 @@ class FolderUnusable(OperatorError):
 
 
 class WritingFailed(OperatorError):
-    """The disk is full or fails. Nothing of the folder is left."""
+    """The disk is full or fails. Nothing is left of a folder that was to be new."""
 
     exit_code = EXIT_FAILED
 

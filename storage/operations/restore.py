@@ -77,7 +77,7 @@ def _contents(source: Path) -> BackupContents:
         raise FolderUnusable(f"{source} is no complete backup: {CONTENTS} is missing in it") from None
     except OSError as error:
         raise FolderUnusable(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupDamaged(f"{file} is damaged ({error}); use another backup") from None
     for name in contents.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:

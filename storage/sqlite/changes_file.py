@@ -12,9 +12,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.storage.new_files import replace_file
 from innkeeper.storage.sqlite.checked_tables import changes_of
 
 _FILE_MODE = 0o600
+_TEXT = b"%020d\n"
 
 
 class ChangesFile:
@@ -36,7 +38,7 @@ class ChangesFile:
         with suppress(OSError):
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
             try:
-                os.write(file, b"%020d\n" % changes)
+                os.write(file, _TEXT % changes)
             finally:
                 os.close(file)
 
@@ -57,3 +59,9 @@ def read_changes(database: Path) -> int:
     """Returns how many changes the database of a service has had. The file is used by nobody else."""
     with closing(sqlite3.connect(database)) as db:
         return changes_of(db)
+
+
+def accept_changes(database: Path, file: Path) -> None:
+    """Replaces the file by one with the number of changes that the database has had. Both are used by nobody else.
+    Raises OSError."""
+    replace_file(file, _TEXT % read_changes(database))

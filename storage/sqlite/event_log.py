@@ -1,8 +1,9 @@
 """The event log of a journal's readers: subscribers that catch up, live streams, lists."""
 
 import sqlite3
-import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -15,26 +16,29 @@ from innkeeper.storage.sqlite.timelines import Timelines
 
 
 class SqliteEventLog:
-    """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
+    """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only: once for each
+    thread that reads at the same time, so that the event loop never waits for a long read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._db = open_to_read(path)
-        with closed_on_failure(self._db):
-            self._timelines = Timelines(path, self._db)
-            never_wait(self._db)
+        self._is_closed = False
+        self._idle: deque[sqlite3.Connection] = deque()
+        db = open_to_read(path)
+        with closed_on_failure(db):
+            self._timelines = Timelines(path, db)
+            never_wait(db)
+        self._idle.append(db)
 
     @property
     def position(self) -> int:
         """See `EventLog`."""
-        with self._lock:
-            return int(next(rows_of(self._path, self._db, "SELECT position FROM writer"))[0])
+        with self._connection() as db:
+            return int(next(rows_of(self._path, db, "SELECT position FROM writer"))[0])
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `EventLog`. Raises JournalDamaged where an event cannot be read or decoded, and JournalTooNew."""
-        with self._lock:
-            rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
+        with self._connection() as db:
+            rows = list(islice(read_rows(self._path, db, after, hotel, after_hotel_seq), limit))
         return [(row[0], record_of(self._path, row, self._timelines.at(row[0]))) for row in rows]
 
     def hash_at(self, position: int) -> bytes:
@@ -42,19 +46,38 @@ class SqliteEventLog:
         if position == 0:
             return GENESIS
         query = "SELECT hash FROM events WHERE position = ?"
-        with self._lock:
-            found = next(rows_of(self._path, self._db, query, (position,)), None)
+        with self._connection() as db:
+            found = next(rows_of(self._path, db, query, (position,)), None)
         return b"" if found is None else found[0]
 
     def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
         """See `EventLog`. Raises JournalDamaged where one is missing, or is not what was written."""
-        with self._lock:
-            return find_guests(self._path, self._db, keys)
+        with self._connection() as db:
+            return find_guests(self._path, db, keys)
 
     def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._db.close()
+        """Closes the file; where a thread still reads, when that has ended."""
+        self._is_closed = True
+        with suppress(IndexError):  # another thread may take the last one
+            while self._idle:
+                self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that no other thread uses meanwhile."""
+        if self._is_closed:
+            raise sqlite3.ProgrammingError(f"{self._path} is closed")
+        try:
+            db = self._idle.pop()
+        except IndexError:
+            db = open_to_read(self._path)
+            never_wait(db)
+        try:
+            yield db
+        finally:
+            self._idle.append(db)
+            if self._is_closed:
+                self.close()
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

@@ -40,8 +40,28 @@ def read_rows(
     """Yields the rows of the events after this position, in order, unchecked."""
     if hotel is None:
         return rows_of(path, db, f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,))
+    if after:
+        after_sequence = _last_sequence(path, db, after, hotel, after_sequence)
     query = f"SELECT {COLUMNS} FROM events WHERE hotel = ? AND sequence > ? AND position > ? ORDER BY sequence"
     return rows_of(path, db, query, (hotel, after_sequence, after))
+
+
+def _last_sequence(path: Path, db: sqlite3.Connection, position: int, hotel: str, least: int) -> int:
+    """Returns the number of the hotel's last event up to this position; `least` where that is lower. Both numbers rise
+    together, so it is found by bisection, however long the history is."""
+    query = "SELECT sequence, position FROM events WHERE hotel = ? ORDER BY sequence DESC LIMIT 1"
+    first_after, end_position = next(rows_of(path, db, query, (hotel,)), (0, 0))
+    if end_position <= position:
+        return max(least, int(first_after))
+    query = "SELECT sequence, position FROM events WHERE hotel = ? AND sequence >= ? ORDER BY sequence LIMIT 1"
+    while first_after - least > 1:
+        middle = (least + first_after) // 2
+        sequence, found = next(rows_of(path, db, query, (hotel, middle)))
+        if found <= position:
+            least = sequence
+        else:
+            first_after = middle
+    return least
 
 
 def rows_of(path: Path, db: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> Generator[Any]:

@@ -109,7 +109,7 @@ def _stored(path: Path, row: Sequence[Any]) -> StoredGuest:
     try:
         guest = new_guest(hotel, guest_id, version, _unpack(packed), salt)
         is_genuine = guest.hash == hash_
-    except (msgspec.DecodeError, TypeError, ValueError):
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError):
         is_genuine = False
     if not is_genuine:
         raise damaged(path, f"version {version} of guest {guest_id} is not what was written")

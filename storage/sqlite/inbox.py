@@ -173,6 +173,10 @@ class SqliteInbox:
             self._stop_following(conflict)
             raise
 
+    def check_again(self, log: str) -> None:
+        """See `Inbox`."""
+        self.logs[log].is_checked = False
+
     def close(self) -> None:
         """See `Inbox`."""
         with self._handling, self._lock:  # a thread whose task was cancelled may still use it

@@ -5,7 +5,6 @@ the next start. It may be behind the journal, by about a second after a crash, a
 """
 
 import logging
-import os
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 import msgspec
 from innkeeper.protocol.ports.journal import JournalRolledBack, JournalUnavailable, rolled_back
-from innkeeper.storage.new_files import sync_folder
+from innkeeper.storage.new_files import replace_file, sync_folder
 from innkeeper.storage.sqlite.stamps import made_file
 
 logger = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class HeadFile:
             content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise self._unreadable(str(error)) from error
         if content.checksum != _checksum(content.head):
             raise self._unreadable("its checksum is wrong")
@@ -68,13 +67,7 @@ class HeadFile:
         """Replaces the file by one with this head, as a whole. That the first one is there is on disk at the end: a
         journal with events is refused without. Raises OSError."""
         is_first = not self.path.exists()
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        content = msgspec.json.encode(_Content(head, _checksum(head))) + b"\n"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # without it, a loss of power could leave an empty file
-        fresh.replace(self.path)
+        replace_file(self.path, msgspec.json.encode(_Content(head, _checksum(head))) + b"\n")
         if is_first:
             sync_folder(self.path.parent)
 

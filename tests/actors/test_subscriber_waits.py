@@ -23,7 +23,7 @@ SECONDS_MAX = 30
 class End:
     """The end of a log of another process."""
 
-    position, age_seconds = 9, 0.0
+    position, age_seconds, losses = 9, 0.0, 0
 
 
 class SlowLog(GrowingLog):

@@ -29,6 +29,7 @@ class KnownEnd(NamedTuple):
 
     position: int
     age_seconds: float
+    losses: int = 0
 
 
 def subscriber_of_an_inbox(end: KnownEnd) -> Subscriber:

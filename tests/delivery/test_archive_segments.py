@@ -182,14 +182,19 @@ def test_closed_segments_can_be_compressed_or_moved_away(tmp_path: Path) -> None
     assert index(tmp_path)[0]["positions"] == [1, 4]
 
 
-def test_a_damaged_line_is_left_out_with_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "damage", [b'"specversion', b'"more":' + b"[" * 100_000 + b',"specversion"'], ids=["quote", "brackets"]
+)
+def test_a_damaged_line_is_left_out_with_a_message(
+    damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     append(tmp_path, entries(1, 3))
     path = segments(tmp_path)[0]
-    path.write_bytes(path.read_bytes().replace(b'"specversion"', b'"specversion', 1))
+    path.write_bytes(path.read_bytes().replace(b'"specversion"', damage, 1))
     with caplog.at_level(logging.WARNING):
         append(tmp_path, entries(1, 3))
     assert "has 1 damaged lines" in caplog.text
-    assert b'"seaside:1"' in path.read_bytes().splitlines()[-1]
+    assert b'"seaside:1"' in segments(tmp_path)[-1].read_bytes().splitlines()[-1]
 
 
 def test_a_torn_line_is_cut_off_with_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 from innkeeper.delivery.payments.simulated import SimulatedProvider
 from innkeeper.delivery.payments.stripe_provider import stripe_provider
-from innkeeper.delivery.webhooks.signing import fresh_secret
+from innkeeper.delivery.webhooks.signing import fresh_secret, signature_headers
 from innkeeper.protocol.billing.payment import RefusalCode
 from innkeeper.protocol.billing.payments import OperationInstruction, PaymentInstruction, PaymentUpdate, Provider
-from innkeeper.protocol.messages.refusals import BadSignature, Refused
-from support.localstripe_server import CARD, CARD_3DS, CARD_DECLINED, KEY, SECRET, LocalStripe, localstripe
+from innkeeper.protocol.messages.refusals import BadSignature, InvalidRequest, Refused
+from support.localstripe_server import (
+    CARD,
+    CARD_3DS,
+    CARD_DECLINED,
+    KEY,
+    SECRET,
+    LocalStripe,
+    localstripe,
+    signature_of,
+)  # fmt: skip
 
 _numbers = count(1)
 
@@ -37,6 +46,10 @@ class ProviderUnderTest:
     async def open(self) -> AsyncIterator[Provider]:
         yield self.simulated
 
+    def signed(self, body: bytes) -> dict[str, str]:
+        """The headers of a notification with this body."""
+        return signature_headers(self.simulated.secrets, "n-1", clock() // 1_000_000, body)
+
     def moved(self, wanted: PaymentInstruction) -> int:
         known = self.simulated.known[wanted.payment]
         return known.captured - known.refunded
@@ -53,6 +66,9 @@ class StripeUnderTest(ProviderUnderTest):
     async def open(self) -> AsyncIterator[Provider]:
         async with stripe_provider(KEY, SECRET, self.server.url, "here", clock) as provider:
             yield provider
+
+    def signed(self, body: bytes) -> dict[str, str]:
+        return signature_of(body, clock() // 1_000_000)
 
     def moved(self, wanted: PaymentInstruction) -> int:
         return self.server.moved(wanted.reference)
@@ -223,5 +239,15 @@ def test_a_notification_without_a_signature_is_refused(under_test: ProviderUnder
             with pytest.raises(Refused) as refused:
                 await provider.read(headers, b"{}")
             assert isinstance(refused.value.refusal, BadSignature)
+
+    run(under_test, story)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"no JSON"], ids=["lists", "objects", "text"])
+def test_a_signed_notification_that_cannot_be_read_is_refused(under_test: ProviderUnderTest, body: bytes) -> None:
+    async def story(provider: Provider) -> None:
+        with pytest.raises(Refused) as refused:
+            await provider.read(under_test.signed(body), body)
+        assert isinstance(refused.value.refusal, InvalidRequest)
 
     run(under_test, story)

@@ -1,6 +1,9 @@
 """Accepting what a journal has lost: who has seen more goes on after the last event that is known to be common."""
 
+import os
+import resource
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +20,10 @@ from innkeeper.protocol.ports.subscriptions import (
 )
 from innkeeper.protocol.reservations.events import TimelineBegun
 from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.installation import Installation
+from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.installation_file import find_installation, write_new_timeline
 from innkeeper.storage.operations.accept_rollback import AcceptedRollback, NothingLost, accept_rollback
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.journal_records import recorded, write_and_sync
@@ -125,11 +131,46 @@ def test_an_interrupted_acceptance_is_repeated(
     lose_the_third_event(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr("innkeeper.storage.operations.accept_rollback.write_heads", _fail)
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(OperatorError, match="full; give the same command again"):
             accept(tmp_path)
     assert accept(tmp_path).positions == {RESERVATIONS: 6}
     with closing(storage.journal(RESERVATIONS)) as journal:
         assert journal.position() == 6
+    assert storage.differences() == []
+
+
+def test_a_full_disk_leaves_the_directory_as_it_was(
+    storage: SqliteStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_full_disk(folder: Path, installation: Installation) -> Installation:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            return write_new_timeline(folder, installation)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    follow(storage)
+    lose_the_third_event(tmp_path)
+    before = storage.installation()
+    with monkeypatch.context() as patched:
+        patched.setattr("innkeeper.storage.operations.timelines.write_new_timeline", on_full_disk)
+        with pytest.raises(OperatorError, match="give the same command again"):
+            accept(tmp_path)
+    assert find_installation(tmp_path / "data") == before
+    assert not any(name.startswith("installation.json.") for name in os.listdir(tmp_path / "data"))
+    assert accept(tmp_path).positions == {RESERVATIONS: 4}
+
+
+def test_the_older_copy_of_a_service_is_accepted(storage: SqliteStorage, tmp_path: Path) -> None:
+    follow(storage)
+    database, made = tmp_path / "data/office.db", tmp_path / "data/made/office"
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    noted = int(made.read_text())
+    made.write_text(f"{noted + 5}\n")
+    assert accept(tmp_path).folder == str(tmp_path / "data")
+    assert int(made.read_text()) == noted
     assert storage.differences() == []
 
 

@@ -135,6 +135,19 @@ def test_an_origin_that_was_rolled_back_is_noticed(storage: Storage) -> None:
         assert "has seen event 3" in inbox.fault
 
 
+def test_an_origin_that_was_rolled_back_later_is_noticed_when_it_is_compared_again(storage: Storage) -> None:
+    origin = RemoteLog(3)
+    with closing(storage.inbox("billing", {"billing": origin})) as inbox:
+        inbox.fetch_missing()
+        origin.position = 2
+        inbox.fetch_missing()
+        assert not inbox.fault
+        inbox.check_again("billing")
+        with pytest.raises(InboxConflict, match="has seen event 3 of billing"):
+            inbox.fetch_missing()
+        assert inbox.fault
+
+
 def test_an_origin_with_another_history_is_noticed(storage: Storage) -> None:
     with closing(storage.inbox("billing", {"billing": RemoteLog(9)})) as inbox:
         inbox.handle([("billing", log_entry(1)), ("billing", other_entry(2))], {})

@@ -66,6 +66,10 @@ def _changed(**fields: object) -> Damage:
     return change
 
 
+def _brackets(data: Path) -> None:
+    (data / "installation.json").write_bytes(b'{"a":' * 100_000)
+
+
 def _cut_short(data: Path) -> None:
     file = data / "installation.json"
     file.write_bytes(file.read_bytes()[:40])
@@ -77,6 +81,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "of a newer form": (_changed(form=3), r"was made by a newer Innkeeper \(form 3"),
     "with another number of partitions": (_changed(partitions=3), "is damaged .*checksum.* restore it"),
     "with a name that is none": (_changed(name="../north"), "is damaged"),
+    "with a file of brackets": (_brackets, "is damaged"),
     "with a file that was cut short": (_cut_short, "is damaged"),
     "with an empty file": (lambda data: (data / "installation.json").write_bytes(b"") and None, "is damaged"),
 }

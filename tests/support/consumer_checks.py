@@ -39,6 +39,9 @@ class InboxWithFailingFetch:
         if self.fetch_attempts <= self.times:
             raise KeyError("nobody foresaw this")
 
+    def check_again(self, log: str) -> None:
+        raise AssertionError("there are no logs")
+
 
 class FailingInbox(SqliteInbox):
     """An inbox that fails with this error so many times, and then stores events."""
