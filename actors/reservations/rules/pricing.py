@@ -13,6 +13,7 @@ from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheck
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import TaxExemptionRequest
+from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, TaxCategory, TaxExemption, added, night_taxes, taxes_on
 
 
@@ -103,6 +104,19 @@ def _deadline(arrival: date, check_in: str, timezone: str, hours: int) -> int:
     return round(local.replace(tzinfo=ZoneInfo(timezone)).timestamp()) * 1_000_000
 
 
+def _changed_deadline(hotel: Hotel, booking: Booking, arrival: date) -> int:
+    """The deadline of a booking with this arrival: as many days before it as agreed, at the agreed hour by the clock on
+    the wall. The check-in hour of the hotel may be another one by now."""
+    if arrival == booking.arrival:
+        return booking.free_until
+    hours = hotel.terms_of_sale[booking.terms - 1].cancellation.free_until_hours
+    if booking.free_until == _deadline(booking.arrival, hotel.check_in, hotel.timezone, hours):
+        return _deadline(arrival, hotel.check_in, hotel.timezone, hours)  # also from an hour that the clocks leave out
+    zone = ZoneInfo(hotel.timezone)
+    agreed = instant(booking.free_until).astimezone(zone).replace(tzinfo=None) + (arrival - booking.arrival)
+    return round(agreed.replace(tzinfo=zone).timestamp()) * 1_000_000
+
+
 def exempted(hotel: Hotel, terms: int, requested: tuple[TaxExemptionRequest, ...]) -> tuple[TaxExemption, ...]:
     """The exemptions of a booking on these terms of sale. Refuses a tax that there is not, and value added tax."""
     categories = {tax.code: tax.category for tax in hotel.terms_of_sale[terms - 1].taxes}
@@ -163,9 +177,9 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
     """The price and the terms of a booking after a change, as the fields of a `StayEvent`.
 
     Nights that the booking keeps have the agreed price and terms; those that are added have the current ones. A new
-    rate is for the nights that are not posted yet: from the business date on. The deadline follows the arrival, on the
-    booking's own terms, but a change after the deadline leaves deadline and fees as they are: otherwise every late
-    cancellation would be free in two steps."""
+    rate is for the nights that are not posted yet: from the business date on. The deadline follows the arrival, but a
+    change after the deadline leaves deadline and fees as they are: otherwise every late cancellation would be free in
+    two steps."""
     agreed = {line.night: line for line in booking.lines}
     nights = []
     for day in range(change.arrival.toordinal(), change.departure.toordinal()):
@@ -185,7 +199,7 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         return changed | {name: getattr(booking, name) for name in ("free_until", "late_fee", "no_show_fee")}
     policy = hotel.terms_of_sale[booking.terms - 1].cancellation
     return changed | {
-        "free_until": _deadline(change.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
+        "free_until": _changed_deadline(hotel, booking, change.arrival),
         "late_fee": sum(line.amount for line in lines[: policy.late_nights]),
         "no_show_fee": sum(line.amount for line in lines[: policy.no_show_nights]),
     }
