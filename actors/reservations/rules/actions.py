@@ -69,14 +69,14 @@ def _reinstate(
     today = state.opened().business_date
     if booking.departure <= today:  # the guest arrives in the morning, after the last night was closed
         room = _room_until_noon(state, kind, had)
-        return (reinstated(booking, room, today),)
+        return (reinstated(state.opened(), booking, room),)
     arrival = max(booking.arrival, today)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
         room=had if booking.pinned else None, prefer=had
     )  # fmt: skip
     room, moved = find_room(state, rooming)
-    return (*moved, reinstated(booking, room, today))
+    return (*moved, reinstated(state.opened(), booking, room))
 
 
 def _room_until_noon(state: HotelState, kind: str, had: str | None) -> str:
