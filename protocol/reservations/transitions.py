@@ -96,3 +96,5 @@ HOLDS_NIGHTS = frozenset(
 NOT_ARRIVED = frozenset({BookingStatus.HELD, BookingStatus.CONFIRMED})
 
 NOT_ENDED = NOT_ARRIVED | {BookingStatus.IN_HOUSE}
+
+ARRIVED = frozenset({BookingStatus.IN_HOUSE, BookingStatus.CHECKED_OUT})

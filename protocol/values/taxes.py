@@ -44,8 +44,9 @@ class TaxBase(StrEnum):
 
 
 class TaxPeriod(StrEnum):
-    """How often a tax is due: each night; once for the stay, on its first night; or once, spread over its nights. A
-    rate per stay is the one rate of all its nights, even where it is valid on some of them only."""
+    """How often a tax is due: each night; once for the stay, on its first night; or once, spread over its nights. Where
+    the stay changes, what nights that are over have not yet is due on those that are left. A rate per stay is the one
+    rate of all its nights, even where it is valid on some of them only."""
 
     NIGHT = "night"
     STAY = "stay"
@@ -97,6 +98,11 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     def by_rate(self) -> bool:
         """Whether it is a rate, and no fixed amount."""
         return self.base in (TaxBase.PRICE, TaxBase.TAXED_PRICE)
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it is a fixed amount for the whole stay."""
+        return not self.by_rate and self.period is not TaxPeriod.NIGHT
 
     def is_valid(self, night: date) -> bool:
         """Whether it is due on this date."""
@@ -233,11 +239,20 @@ def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date
     return taxes_on(price, tuple(due))
 
 
-def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests: Guests) -> tuple[DueTax, ...]:
-    """The taxes due on one night of a stay: that at this place among its nights."""
+def night_taxes(
+    taxes: Sequence[Tax],
+    nights: Sequence[date],
+    place: int,
+    guests: Guests,
+    over: Sequence[Sequence[TaxAmount]] = (),
+) -> tuple[DueTax, ...]:
+    """The taxes due on one night of a stay: that at this place among its nights. Its first nights are `over`, and have
+    these taxes."""
     due = []
     for tax in taxes:
-        if ChargeKind.ROOM not in tax.applies_to or (tax.nights_max is not None and place >= tax.nights_max):
+        if ChargeKind.ROOM not in tax.applies_to:
+            continue
+        if tax.nights_max is not None and place >= tax.nights_max and not tax.is_once:
             continue
         if not (tax.is_valid(nights[place]) if tax.period is TaxPeriod.NIGHT else _is_of_stay(tax, taxes, nights)):
             continue
@@ -248,11 +263,31 @@ def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests
             continue
         amount = tax.amount * (guests.payers(tax) if tax.base is TaxBase.GUEST else 1)
         if tax.period is not TaxPeriod.NIGHT:
-            spread = len(nights) if tax.period is TaxPeriod.STAY_SPREAD else 1
-            amount = amount // spread + (place < amount % spread) if place < spread else 0
+            amount = _share(tax, amount, len(nights), place, over)
         if amount:
             due.append(DueTax(tax, amount))
     return tuple(due)
+
+
+def _share(tax: Tax, amount: int, nights: int, place: int, over: Sequence[Sequence[TaxAmount]]) -> int:
+    """What the night at this place has of a fee per stay: of the amount that those that are over have not yet."""
+    left = max(amount - sum(one.amount for night in over for one in night if one.code == tax.code), 0)
+    spread = 1
+    if tax.period is TaxPeriod.STAY_SPREAD:
+        spread = max(min(nights, tax.nights_max or nights) - len(over), 1)
+    turn = place - len(over)
+    return left // spread + (turn < left % spread) if turn < spread else 0
+
+
+def with_fees_of_stay(taxes: Sequence[Tax], booked: Sequence[Tax]) -> tuple[Tax, ...]:
+    """The taxes of a night on other terms than those that its stay was booked on: fees per stay are those that were
+    booked, in the place of a tax of the same code where there is one."""
+    fees = [tax for tax in booked if tax.is_once]
+    codes = {fee.code for fee in fees}
+    places = {tax.code: place for place, tax in enumerate(taxes)}
+    ordered = [(places.get(fee.code, -1), fee) for fee in fees]
+    ordered += [(place, tax) for place, tax in enumerate(taxes) if not tax.is_once and tax.code not in codes]
+    return tuple(tax for _, tax in sorted(ordered, key=lambda one: one[0]))
 
 
 def _is_of_stay(tax: Tax, taxes: Sequence[Tax], nights: Sequence[date]) -> bool:

@@ -162,3 +162,14 @@ def test_the_closures_of_a_retired_room_end_with_it(gateway: Gateway) -> None:
     assert (retired.status, retired.json["closures"]) == (200, [])
     assert gateway.post(f"{hotel}/rooms", {"number": "101", "room_type": "DBL"}).status == 201
     assert left(gateway, hotel, 1) == 2
+
+
+def test_a_guest_who_leaves_today_does_not_move_into_a_room_that_is_out_of_order(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 2}, housekeeping=False)
+    booking = gateway.book(hotel, arrival=0)
+    assert gateway.act(hotel, booking, "check-in").status == 200
+    assert gateway.run_night_audit(hotel, 1).status == 200
+    assert close(gateway, hotel, "102", 4).status == 201
+    refused = assert_problem(gateway.act(hotel, booking, "move", room="102"), 409, "room_taken")
+    assert refused["nights"] == [str(night(1))]
+    assert gateway.get(booking_path(hotel, booking)).json["room"] == "101"

@@ -50,6 +50,10 @@ def test_a_hotel_has_another_name_and_other_hours_from_now_on(gateway: Gateway) 
     assert early["free_until"] == "2026-06-03T14:00:00Z", "a booking keeps its deadline"
     assert late["free_until"] == "2026-06-03T12:00:00Z"
     assert gateway.get(booking_path(hotel, early)).json == early
+    shorter = gateway.send("PATCH", booking_path(hotel, early), {"adults": 2, "source": "phone"}).json
+    assert shorter["free_until"] == early["free_until"], "also where it is changed"
+    moved = gateway.send("PATCH", booking_path(hotel, early), {"departure": str(night(6)), "arrival": str(night(5))})
+    assert moved.json["free_until"] == "2026-06-05T14:00:00Z", "at the hour that was agreed"
 
 
 def test_the_seller_on_invoices_is_renamed_with_the_hotel_unless_it_has_a_name_of_its_own(gateway: Gateway) -> None:

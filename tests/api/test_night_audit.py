@@ -221,6 +221,16 @@ def test_who_is_booked_for_the_new_day_comes_after_the_audit_of_the_old_one(gate
     assert status_of(gateway, hotel, early) == "in_house"
 
 
+def test_a_guest_who_came_and_left_before_the_audit_needs_no_room(gateway: Gateway, hotel: str) -> None:
+    """At eight in the morning: a day use of tomorrow, as the hotel counts, holds no night."""
+    early = gateway.book(hotel, 1)
+    gateway.set_clock("2026-06-02T08:00")
+    assert gateway.act(hotel, early, "check-in").status == 200
+    assert gateway.act(hotel, early, "check-out", reason_code="day_use").status == 200
+    closure = {"kind": "out_of_order", "until": str(night(4)), "reason": "The shower leaks"}
+    assert gateway.post(f"{hotel}/rooms/{early['room']}/closures", closure).status == 201
+
+
 def test_a_hold_for_tonight_ends_before_the_audit_and_says_so(gateway: Gateway, hotel: str) -> None:
     hold = gateway.book(hotel, 0, 1, status="held", hold_seconds=DAY)
     assert hold["expires_at"].startswith("2026-06-02T00:00:0")  # two hours before 03:00 in Lisbon

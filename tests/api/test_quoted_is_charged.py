@@ -156,6 +156,26 @@ def test_a_fee_in_yen_is_spread_without_a_loss(gateway: Gateway) -> None:
     assert (invoice["total"]["amount"], totals(invoice)[1]) == ("38035", ("FEE", "0", "0", "1000"))
 
 
+def test_a_fee_per_stay_is_charged_once_also_where_the_guest_stays_longer(gateway: Gateway) -> None:
+    """30.00 on three nights, of which one is over when the stay becomes six nights, and the hotel has another fee."""
+    fee = {
+        "code": "CLEAN", "name": "Cleaning", "applies_to": ["room"], "amount": {"amount": "30.00", "currency": "EUR"},
+        "base": "room", "period": "stay_spread",
+    }  # fmt: skip
+    hotel = hotel_with(gateway, fee)
+    guest = Guest(gateway, hotel, TODAY, 3, "100.00")
+    guest.arrive()
+    assert gateway.run_night_audit(hotel, 1).status == 200
+    assert gateway.send("PATCH", hotel, {"taxes": [fee | {"amount": guest.money("90.00")}]}).status == 200
+    longer = gateway.send("PATCH", guest.path, {"departure": str(night(6))})
+    assert (longer.status, longer.json["price"]["total"]) == (200, "630.00")
+    guest.departure = night(6)
+    guest.leave()
+    assert guest.charged() == ["110.00"] + ["104.00"] * 5
+    invoice = guest.issue("invoices")
+    assert (invoice["total"]["amount"], totals(invoice)[1]) == ("630.00", ("CLEAN", "0", "0.00", "30.00"))
+
+
 @pytest.mark.parametrize(
     ("currency", "rate", "shown"),
     [

@@ -78,3 +78,17 @@ def test_another_stay_of_who_has_not_arrived_has_one_room(gateway: Gateway) -> N
     booking = gateway.book(hotel, arrival=2, nights=2)
     change = {"arrival": str(night(5)), "departure": str(night(6))}
     assert gateway.send("PATCH", booking_path(hotel, booking), change).json["rooms"] == [nights("101", 5, 6)]
+
+
+def test_a_divided_stay_gives_back_its_last_night(gateway: Gateway) -> None:
+    """Three rooms, each of which is free on one of the three nights only."""
+    hotel = gateway.open_hotel({"DBL": 3})
+    for room, taken in (("101", (2, 3)), ("102", (1, 3)), ("103", (1, 2))):
+        for first in taken:
+            gateway.book(hotel, arrival=first, room=room)
+    divided = gateway.book(hotel, arrival=1, nights=3, allow_split=True)
+    assert divided["rooms"] == [nights("101", 1, 2), nights("102", 2, 3), nights("103", 3, 4)]
+    shorter = gateway.send("PATCH", booking_path(hotel, divided), {"departure": str(night(3))})
+    assert shorter.status == 200, shorter
+    assert shorter.json["rooms"] == divided["rooms"][:2]
+    assert gateway.book(hotel, arrival=3)["room"] == "103"

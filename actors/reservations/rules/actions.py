@@ -27,7 +27,6 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.refusals import NoRoomAssigned
-from innkeeper.protocol.reservations.room_events import ClosureKind
 
 
 def _confirm(
@@ -70,24 +69,19 @@ def _reinstate(
     today = state.opened().business_date
     if booking.departure <= today:  # the guest arrives in the morning, after the last night was closed
         room = _room_until_noon(state, kind, had)
-        return (reinstated(booking, room, today),)
+        return (reinstated(state.opened(), booking, room),)
     arrival = max(booking.arrival, today)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
         room=had if booking.pinned else None, prefer=had
     )  # fmt: skip
     room, moved = find_room(state, rooming)
-    return (*moved, reinstated(booking, room, today))
+    return (*moved, reinstated(state.opened(), booking, room))
 
 
 def _room_until_noon(state: HotelState, kind: str, had: str | None) -> str:
     """The room that the booking had, or where somebody is in it, or it is out of order, another one of the type."""
-    today = state.opened().business_date
-    out_of_order = {
-        closure.room
-        for closure in state.upkeep.closures.values()
-        if closure.kind is ClosureKind.OUT_OF_ORDER and closure.first <= today < closure.until
-    }
+    out_of_order = state.upkeep.out_of_order(state.opened().business_date)
     rooms: tuple[str, ...] = (*(() if had is None else (had,)), *known_type(state, kind).rooms)
     vacant = [room for room in rooms if room not in state.occupants and room not in out_of_order]
     if not vacant:

@@ -1,5 +1,6 @@
 """The rule that changes the terms of a booking: its dates, its room type, its guest, its rate."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -112,6 +113,9 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], room:
         raise invalid("departure", "not_past", f"{departure} is not after the business date, {today}")
     same_type = terms["room_type"] == booking.room_type
     terms["pinned"] = booking.pinned and same_type
+    if same_type and booking.arrival <= arrival and departure <= booking.departure:
+        terms["rooms"] = _rooms_within(booking, arrival, departure)
+        return ()
     had = booking.room or None
     rooming = RoomingRequest(
         booking.id, max(arrival, today), departure,
@@ -121,6 +125,12 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], room:
     found, moved = find_room(state, rooming)
     terms["rooms"] = (RoomSegment(found, arrival, departure),)
     return moved
+
+
+def _rooms_within(booking: Booking, arrival: date, departure: date) -> tuple[RoomSegment, ...]:
+    """The rooms that the booking has on these nights of its stay: who only gives nights back keeps them."""
+    kept = (RoomSegment(one.room, max(one.first, arrival), min(one.until, departure)) for one in booking.rooms)
+    return tuple(part for part in kept if part.first < part.until)
 
 
 def _stay_longer(state: HotelState, booking: Booking, terms: dict[str, Any], room: str | None) -> tuple[Event, ...]:
@@ -136,8 +146,7 @@ def _stay_longer(state: HotelState, booking: Booking, terms: dict[str, Any], roo
     if departure <= booking.departure:
         if room is not None:
             raise invalid("room", "nights_added", "expected a later departure: no night is added")
-        kept = [RoomSegment(part.room, part.first, min(part.until, departure)) for part in booking.rooms]
-        terms["rooms"] = tuple(part for part in kept if part.first < part.until)
+        terms["rooms"] = _rooms_within(booking, booking.arrival, departure)
         return ()
     last = booking.rooms[-1]
     there = room or (last.room if last.until > today else None) or booking.room

@@ -7,7 +7,7 @@ business date on is in the new room at once; a later move is a plan, which anoth
 from datetime import date
 
 from innkeeper.actors.reservations.rules.housekeeping import is_not_clean
-from innkeeper.actors.reservations.rules.occupancy import check_vacant
+from innkeeper.actors.reservations.rules.occupancy import check_open, check_vacant
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_guests,
@@ -46,6 +46,8 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
             rooms = _rooms_from(booking, command.room, first, today)
     elif booking.status is not BookingStatus.IN_HOUSE:
         raise invalid("from", "nights_left", f"the stay ends on {booking.departure}: no night is left to move")
+    elif command.room != booking.room:
+        check_open(state, command.room)
     if rooms == booking.rooms and (not moves_in or booking.room == command.room):
         return ()
     was = booking.room_on(first)
@@ -106,6 +108,9 @@ def swap(state: HotelState, booking: Booking, command: commands.SwapRooms, envel
     _check_swap(state, booking, there, moves_in=now[0], leaving=other.id if now[1] else "")
     _check_swap(state, other, here, moves_in=now[1], leaving=booking.id if now[0] else "")
     moved = find_rooms(state, [_rooming(state, booking, first[0], there), _rooming(state, other, first[1], here)])
+    for room, moves_in in ((there, now[0]), (here, now[1])):
+        if moves_in:
+            check_open(state, room)
     return (*moved, _swapped(booking, other, first[0], today, there), _swapped(other, booking, first[1], today, here))
 
 

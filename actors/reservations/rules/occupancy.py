@@ -16,7 +16,7 @@ from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, inva
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookedStay, Booking
 from innkeeper.protocol.reservations.reasons import DepartureReason
-from innkeeper.protocol.reservations.refusals import NoRoomAssigned, RoomOccupied
+from innkeeper.protocol.reservations.refusals import NoRoomAssigned, RoomOccupied, RoomTaken
 
 
 def check_in(
@@ -29,6 +29,7 @@ def check_in(
     if room is None:
         raise Refused(NoRoomAssigned(booking.room_type, free_rooms(state, booking)))
     check_vacant(state, room, booking)
+    check_open(state, room)
     not_clean = is_not_clean(state, room, booking, accepted=command.accept_not_clean)
     return (events.GuestCheckedIn(booking.id, room, today, not_clean),)
 
@@ -90,6 +91,13 @@ def check_vacant(state: HotelState, room: str, booking: Booking, *, leaving: str
     inside = state.occupants.get(room)
     if inside is not None and inside not in (booking.id, leaving):
         raise Refused(RoomOccupied(room, inside, state.bookings[inside].locator, free_rooms(state, booking)))
+
+
+def check_open(state: HotelState, room: str) -> None:
+    """Refuses a room that is out of order today. Of a guest who leaves today no night is left that says so."""
+    today = state.opened().business_date
+    if room in state.upkeep.out_of_order(today):
+        raise Refused(RoomTaken(room, (today,)))
 
 
 def free_rooms(state: HotelState, booking: Booking) -> tuple[str, ...]:

@@ -13,7 +13,17 @@ from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheck
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import TaxExemptionRequest
-from innkeeper.protocol.values.taxes import Guests, TaxAmount, TaxCategory, TaxExemption, added, night_taxes, taxes_on
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.taxes import (
+    Guests,
+    TaxAmount,
+    TaxCategory,
+    TaxExemption,
+    added,
+    night_taxes,
+    taxes_on,
+    with_fees_of_stay,
+)
 
 
 class SoldNight(NamedTuple):
@@ -57,16 +67,24 @@ class StayRequest(Protocol):
         """The ages of the children."""
 
 
-def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
-    """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay."""
-    lines = []
+def price_nights(
+    hotel: Hotel, nights: Sequence[SoldNight], guests: Guests, booked_on: int, over: Sequence[PriceLine] = ()
+) -> tuple[PriceLine, ...]:
+    """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay. The first nights
+    are `over`, and keep their lines; fees per stay are those of the version of the terms that it was `booked_on`."""
+    lines = [*over]
+    stay: tuple[PriceLine | SoldNight, ...] = (*over, *nights)
     dates: list[date] = []
-    for place, sold in enumerate(nights):
+    charged = [line.taxes for line in over] if over else ()
+    for place, sold in enumerate(nights, len(over)):
         amount = total = sold.amount
         taxes: tuple[TaxAmount, ...] = ()
-        if terms := hotel.terms_of_sale[sold.terms - 1].taxes:
-            dates = dates or [other.night for other in nights]
-            taxes = taxes_on(amount, night_taxes(terms, dates, place, guests))
+        terms = hotel.terms_of_sale[sold.terms - 1].taxes
+        if sold.terms != booked_on:
+            terms = with_fees_of_stay(terms, hotel.terms_of_sale[booked_on - 1].taxes)
+        if terms:
+            dates = dates or [other.night for other in stay]
+            taxes = taxes_on(amount, night_taxes(terms, dates, place, guests, charged))
             if on_top := added(taxes):  # else both are one number in memory
                 total += on_top
         lines.append(PriceLine(sold.night, amount, total, sold.terms, taxes))
@@ -86,7 +104,7 @@ def new_stay(
     if policy.no_show_nights != policy.late_nights:
         no_show_fee = rate * min(policy.no_show_nights, len(nights))
     return {
-        "lines": price_nights(hotel, nights, Guests(request.adults, request.children, exemptions)),
+        "lines": price_nights(hotel, nights, Guests(request.adults, request.children, exemptions), terms.version),
         "exemptions": exemptions,
         "terms": terms.version,
         "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
@@ -101,6 +119,19 @@ def _deadline(arrival: date, check_in: str, timezone: str, hours: int) -> int:
     change of clocks is in between."""
     local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
     return round(local.replace(tzinfo=ZoneInfo(timezone)).timestamp()) * 1_000_000
+
+
+def _changed_deadline(hotel: Hotel, booking: Booking, arrival: date) -> int:
+    """The deadline of a booking with this arrival: as many days before it as agreed, at the agreed hour by the clock on
+    the wall. The check-in hour of the hotel may be another one by now."""
+    if arrival == booking.arrival:
+        return booking.free_until
+    hours = hotel.terms_of_sale[booking.terms - 1].cancellation.free_until_hours
+    if booking.free_until == _deadline(booking.arrival, hotel.check_in, hotel.timezone, hours):
+        return _deadline(arrival, hotel.check_in, hotel.timezone, hours)  # also from an hour that the clocks leave out
+    zone = ZoneInfo(hotel.timezone)
+    agreed = instant(booking.free_until).astimezone(zone).replace(tzinfo=None) + (arrival - booking.arrival)
+    return round(agreed.replace(tzinfo=zone).timestamp()) * 1_000_000
 
 
 def exempted(hotel: Hotel, terms: int, requested: tuple[TaxExemptionRequest, ...]) -> tuple[TaxExemption, ...]:
@@ -133,14 +164,16 @@ def turned_away(booking: Booking) -> GuestNoShow:
     return GuestNoShow(booking.id, 0, booking.arrival, booking.no_show_fee, "the hotel had no room")
 
 
-def reinstated(booking: Booking, room: str, business_date: date) -> BookingReinstated:
+def reinstated(hotel: Hotel, booking: Booking, room: str) -> BookingReinstated:
     """The event of a booking that is confirmed again, in this room. The nights of a no-show that were neither kept nor
     are left cost nothing: somebody else could have them."""
-    kept_until = booking.kept_until or booking.arrival
-    lines = tuple(
-        PriceLine(line.night, 0, 0, line.terms) if kept_until <= line.night < business_date else line
-        for line in booking.lines
-    )
+    kept_until, today, lines = booking.kept_until or booking.arrival, hotel.business_date, booking.lines
+    if kept_until < today:
+        past = [line for line in lines if line.night < today]
+        over = [PriceLine(line.night, 0, 0, line.terms) if line.night >= kept_until else line for line in past]
+        left = [SoldNight(line.night, line.amount, line.terms) for line in lines[len(over) :]]
+        guests = Guests(booking.adults, booking.children, booking.exemptions)
+        lines = price_nights(hotel, left, guests, booking.terms, over)
     rooms, price = (RoomSegment(room, booking.arrival, booking.departure),), sum(line.amount for line in lines)
     return BookingReinstated(booking.id, rooms, lines, min(booking.late_fee, price), min(booking.no_show_fee, price))
 
@@ -163,29 +196,35 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
     """The price and the terms of a booking after a change, as the fields of a `StayEvent`.
 
     Nights that the booking keeps have the agreed price and terms; those that are added have the current ones. A new
-    rate is for the nights that are not posted yet: from the business date on. The deadline follows the arrival, on the
-    booking's own terms, but a change after the deadline leaves deadline and fees as they are: otherwise every late
-    cancellation would be free in two steps."""
+    rate is for the nights that are not posted yet: from the business date on, which also bear what is left of fees per
+    stay. The deadline follows the arrival, but a
+    change after the deadline leaves deadline and fees as they are: otherwise every late cancellation would be free in
+    two steps."""
     agreed = {line.night: line for line in booking.lines}
-    nights = []
+    over, nights = [], []
     for day in range(change.arrival.toordinal(), change.departure.toordinal()):
         night = date.fromordinal(day)
         kept = agreed.get(night)
+        if kept is not None and night < hotel.business_date:
+            over.append(kept)
+            continue
         if kept is None:
             sold = SoldNight(night, change.rate, hotel.terms_of_sale[-1].version)
-        elif change.prices_anew and night >= hotel.business_date:
+        elif change.prices_anew:
             sold = SoldNight(night, change.rate, kept.terms)
         else:
             sold = SoldNight(night, kept.amount, kept.terms)
         nights.append(sold)
-    priced = price_nights(hotel, nights, Guests(change.adults, change.children, change.exemptions))
-    lines = tuple(agreed.get(line.night, line) if line.night < hotel.business_date else line for line in priced)
+    guests, lines = Guests(change.adults, change.children, change.exemptions), booking.lines
+    sold_before = [SoldNight(line.night, line.amount, line.terms) for line in lines[len(over) :]]
+    if nights != sold_before or guests != Guests(booking.adults, booking.children, booking.exemptions):
+        lines = price_nights(hotel, nights, guests, booking.terms, over)
     changed = {"lines": lines, "terms": booking.terms}
     if is_late(hotel, booking, at) or not lines:
         return changed | {name: getattr(booking, name) for name in ("free_until", "late_fee", "no_show_fee")}
     policy = hotel.terms_of_sale[booking.terms - 1].cancellation
     return changed | {
-        "free_until": _deadline(change.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
+        "free_until": _changed_deadline(hotel, booking, change.arrival),
         "late_fee": sum(line.amount for line in lines[: policy.late_nights]),
         "no_show_fee": sum(line.amount for line in lines[: policy.no_show_nights]),
     }

@@ -29,7 +29,7 @@ from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.room_events import RoomCondition
-from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
+from innkeeper.protocol.reservations.transitions import ARRIVED, HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
@@ -47,7 +47,8 @@ class HotelState:
     - `waitlist` has the entries, oldest first; `freed` are the room types that may have a room for one of them now, or
       for one of `roomless`, the bookings that have no room on some of their nights.
     - `occupants` has the booking in each occupied room.
-    - `fixed` has, by room type, the bookings with a pinned room or a divided stay, which the hotel cannot move.
+    - `fixed` has, by room type, what the hotel cannot move: bookings with a pinned room, a divided stay, or a guest who
+      arrived before the date was open; and rooms that are out of order.
     - `upkeep` has the closures and the condition of the rooms.
     - `audit_at` is when the next automatic audit is due.
     - `room_states` is what the rooms know from the journal, until their actors start; `refused_rooms` are those that
@@ -107,16 +108,16 @@ class HotelState:
 
     def fix(self, booking: Booking) -> None:
         """Notes the booking where the hotel cannot move it: a room is pinned, the stay is divided, or the guest arrived
-        before the date was open."""
-        early = booking.status is IN_HOUSE and booking.arrival > self.opened().business_date
-        if booking.status in NOT_ENDED and (booking.pinned or len(booking.rooms) > 1 or early):
+        before the date was open, and may have left again."""
+        early = booking.status in ARRIVED and booking.arrival > self.opened().business_date
+        if early or (booking.status in NOT_ENDED and (booking.pinned or len(booking.rooms) > 1)):
             for part in booking.rooms:
-                if part.room is not None:
+                if part.room is not None and part.first < part.until:
                     self.fixed.setdefault(self.rooms[part.room][0], set()).add(booking.id)
 
     def unfix(self, booking: Booking) -> None:
         """Forgets what `fix` has noted."""
-        if booking.pinned or len(booking.rooms) > 1 or booking.status is IN_HOUSE:
+        if booking.pinned or len(booking.rooms) > 1 or booking.status in ARRIVED:
             for fixed in self.fixed.values():
                 fixed.discard(booking.id)
 
@@ -211,7 +212,7 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
         state.unfix(was)
         if IN_HOUSE in (was.status, now.status):
             state.let_in(was, now)
-    if now.pinned or len(now.rooms) > 1 or now.status is IN_HOUSE:
+    if now.pinned or len(now.rooms) > 1 or now.status in ARRIVED:
         state.fix(now)
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
         heappush(state.expiries, (now.expires_at, now.id))
@@ -280,9 +281,10 @@ def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
         state.roomless.discard(booking)
-    for stay in map(state.bookings.__getitem__, state.occupants.values()):
-        state.unfix(stay)  # a guest who arrived before this date was open
-        state.fix(stay)
+    for stay in state.bookings.values():
+        if stay.status in ARRIVED:  # some of them before this date was open
+            state.unfix(stay)
+            state.fix(stay)
 
 
 HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](

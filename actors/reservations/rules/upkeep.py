@@ -6,6 +6,7 @@ marked there, to be given last.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.protocol.reservations import room_events
@@ -82,6 +83,11 @@ class Upkeep:
         """The room of a closure."""
         known = self.closures.get(event.closure)
         return known.room if known is not None else getattr(event, "room", "")
+
+    def out_of_order(self, on: date) -> set[str]:
+        """The rooms that are out of order on this date."""
+        closed = (one for one in self.closures.values() if one.kind is ClosureKind.OUT_OF_ORDER)
+        return {one.room for one in closed if one.first <= on < one.until}
 
     def close(self, event: room_events.RoomClosed) -> None:
         """Enters a new closure."""
