@@ -1,7 +1,7 @@
 """Who a booking is for: a new guest, a known one, and what a change makes of the details.
 
-A command that gives or changes details makes a new version of them. Its number is above every earlier one of the hotel,
-because each version comes with an event of its own.
+A command that gives or changes details makes a new version of them. The rules say only what the details are; the
+version gets its number and its hash with the event that brings it (`decisions`), whose number it is.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from innkeeper.protocol.reservations.refusals import GuestHasStays
 from innkeeper.protocol.reservations.requests import Contact
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
-from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
+from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_version
 
 
 def named_guest(state: HotelState, envelope: Envelope) -> Guest | None:
@@ -44,8 +44,7 @@ def known_guest(state: HotelState, notes: str, envelope: Envelope) -> Guest:
         raise invalid("guest.id", "forgotten", "the guest is forgotten; give the name anew")
     if current.details.notes == notes:
         return current
-    details = msgspec.structs.replace(current.details, notes=notes)
-    return new_guest(state.opened().id, current.id, state.seq + 1, details, envelope.salt)
+    return new_version(current.id, msgspec.structs.replace(current.details, notes=notes))
 
 
 def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope) -> Guest:
@@ -55,10 +54,10 @@ def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope
     details = GuestDetails(
         contact.name, contact.email, contact.phone, notes, contact.address, language=contact.language
     )
-    return new_guest(state.opened().id, envelope.id, state.seq + 1, details, envelope.salt)
+    return new_version(envelope.id, details)
 
 
-def changed_guest(state: HotelState, guest: Guest, changed: dict[str, Any], envelope: Envelope) -> Guest:
+def changed_guest(guest: Guest, changed: dict[str, Any]) -> Guest:
     """The guest with these details changed; the same where none differs."""
     was = guest.details
     if not changed:
@@ -68,22 +67,20 @@ def changed_guest(state: HotelState, guest: Guest, changed: dict[str, Any], enve
     details = msgspec.structs.replace(was, **changed)
     if details == was:
         return guest
-    return new_guest(state.opened().id, guest.id, state.seq + 1, details, envelope.salt)
+    return new_version(guest.id, details)
 
 
 def at_other_bookings(
-    state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any], envelope: Envelope
+    state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any]
 ) -> Iterator[GuestChanged]:
     """The events by which the other bookings of the guest that have not ended get the same contact data."""
-    version = state.seq + 1
     for other in state.bookings.values():
         was = other.guest.details
         if other.guest.id != changed.guest.id or other.id == changed.id or other.status not in NOT_ENDED or was is None:
             continue
         details = msgspec.structs.replace(was, **contact)
         if details != was:
-            version += 1
-            yield GuestChanged(other.id, new_guest(other.hotel, other.guest.id, version, details, envelope.salt))
+            yield GuestChanged(other.id, new_version(other.guest.id, details))
 
 
 def forget(state: HotelState, guest: str, envelope: Envelope) -> tuple[GuestForgotten, ...]:

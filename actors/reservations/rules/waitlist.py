@@ -65,7 +65,7 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     changed = changed_fields(command.change)
     notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
-    guest = changed_guest(state, was.guest, notes | contact, envelope)
+    guest = changed_guest(was.guest, notes | contact)
     terms = {name: getattr(was, name) for name in _TERMS}
     now = terms | changed
     if now == terms and guest == was.guest:
@@ -81,7 +81,7 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"
         check_guests(state, room_type_of(state, event.room_type), event.adults, event.children, field)
-    return (event, *(at_other_bookings(state, was, contact, envelope) if contact else ()))
+    return (event, *(at_other_bookings(state, was, contact) if contact else ()))
 
 
 _TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")

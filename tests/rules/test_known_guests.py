@@ -1,0 +1,116 @@
+"""A known guest has one set of contact data: at all stays that can still take place, and in the next booking."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from innkeeper.protocol.reservations import commands, queries
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, WaitlistReply
+from innkeeper.protocol.reservations.requests import (
+    BookingChange,
+    BookingRequest,
+    Contact,
+    ContactChange,
+    WaitlistRequest,
+)
+from innkeeper.protocol.values.guests import Guest
+from support.partition_fixture import HOTEL, PartitionFixture, night, partition_fixture, request
+
+OLD, NEW = "old@example.com", "new@example.com"
+
+
+@pytest.fixture
+def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
+    """A hotel with four doubles for four guests, and one suite, and another hotel."""
+    with partition_fixture(tmp_path / "journal.db") as opened:
+        opened.open_hotel({"DBL": 4, "STE": 1}, max_guests=4)
+        opened.open_hotel({"DBL": 2}, hotel="other")
+        yield opened
+
+
+def booking_of(guest: Contact, arrival: int = 1, room_type: str = "DBL", **more: Any) -> commands.BookRoom:
+    stay = BookingRequest(
+        room_type=room_type, arrival=night(arrival), departure=night(arrival + 1), guest=guest, **more
+    )  # fmt: skip
+    return commands.BookRoom(HOTEL, stay, guest=guest.id)
+
+
+def book(partition: PartitionFixture, guest: Contact, *dates: Any, **more: Any) -> Booking:
+    return partition.booking_after(booking_of(guest, *dates, **more))
+
+
+def change(booking: str, **contact: Any) -> commands.ChangeBooking:
+    return commands.ChangeBooking(HOTEL, booking, BookingChange(guest=ContactChange(**contact)))
+
+
+def wait(partition: PartitionFixture, guest: Contact, arrival: int = 1, **more: Any) -> str:
+    """Waits for the suite; the id of the entry."""
+    stay = WaitlistRequest(room_type="STE", arrival=night(arrival), departure=night(arrival + 1), guest=guest, **more)
+    reply = partition.execute(commands.JoinWaitlist(HOTEL, stay, guest=guest.id))
+    assert isinstance(reply, WaitlistReply), reply
+    return reply.entries[0].id
+
+
+def find(partition: PartitionFixture, booking: str) -> Booking:
+    reply = partition.execute(queries.FindBooking(HOTEL, booking))
+    assert isinstance(reply, BookingReply), reply
+    return reply.booking
+
+
+def email(partition: PartitionFixture, booking: str) -> str | None:
+    details = find(partition, booking).guest.details
+    return details and details.email
+
+
+def newest(partition: PartitionFixture, guest: str) -> str | None:
+    reply = partition.execute(queries.FindGuest(HOTEL, guest))
+    assert isinstance(reply, GuestReply), reply
+    return reply.guest.details and reply.guest.details.email
+
+
+def assert_versions_are_numbers_of_events(partition: PartitionFixture) -> None:
+    """Each version of a guest first stands in the event whose number it has."""
+    seen: set[tuple[str, str, int]] = set()
+    for _, record in partition.host.journal.read():
+        guest = getattr(record.event, "guest", None)
+        if isinstance(guest, Guest) and (record.hotel, *guest.key) not in seen:
+            assert guest.version == record.hotel_seq, record
+            seen.add((record.hotel, *guest.key))
+    assert seen
+
+
+def test_a_version_of_a_guest_has_the_number_of_its_event(partition: PartitionFixture) -> None:
+    first = book(partition, Contact("Ann", OLD))
+    guest = Contact(id=first.id)
+    second = book(partition, guest, 2, notes="late")
+    taken = book(partition, Contact("Bea"), 3, "STE")
+    wait(partition, guest, 3, notes="sea")
+    for command in (
+        change(first.id, email=NEW),
+        commands.ChangeBooking(HOTEL, first.id, BookingChange(notes="early")),
+        change(second.id, phone="+351 1", name="Ann Smith"),
+        commands.CancelBooking(HOTEL, taken.id),
+        change(first.id, email=OLD),
+    ):
+        partition.booking_after(command)
+    for arrival, room in ((1, "101"), (2, "102")):
+        pinned = partition.booking_after(commands.BookRoom("other", request(arrival, 1, room=room)))
+        partition.booking_after(commands.UnpinBooking("other", pinned.id))
+    partition.booking_after(commands.BookRoom("other", request(1, 2)))  # another booking is moved for it before
+    assert_versions_are_numbers_of_events(partition)
+
+
+def test_a_change_that_only_other_bookings_need_keeps_every_hotel_of_its_batch(partition: PartitionFixture) -> None:
+    """The booking has the address already; the ended one had kept its own when it came back."""
+    first = book(partition, Contact("Ann", OLD))
+    second = book(partition, Contact(id=first.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, second.id))
+    partition.booking_after(change(first.id, email=NEW))
+    partition.booking_after(commands.ReinstateBooking(HOTEL, second.id))
+    partition.booking_after(change(first.id, email=NEW))
+    notes = commands.ChangeBooking(HOTEL, first.id, BookingChange(notes="late"))
+    replies = partition.execute_batch([notes, commands.BookRoom("other", request(1, 1))])
+    assert [type(reply) for reply in replies] == [BookingReply, BookingReply]
+    assert_versions_are_numbers_of_events(partition)
