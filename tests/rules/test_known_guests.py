@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.reservations import commands, queries
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, WaitlistReply
@@ -114,3 +115,39 @@ def test_a_change_that_only_other_bookings_need_keeps_every_hotel_of_its_batch(p
     replies = partition.execute_batch([notes, commands.BookRoom("other", request(1, 1))])
     assert [type(reply) for reply in replies] == [BookingReply, BookingReply]
     assert_versions_are_numbers_of_events(partition)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_booking_right_after_a_change_has_the_new_address(partition: PartitionFixture, batches: int) -> None:
+    """Also where the change is in the same batch, or in one that is not on disk yet."""
+    first = book(partition, Contact("Ann", OLD))
+    messages = [Envelope(change(first.id, email=NEW)), Envelope(booking_of(Contact(id=first.id), notes="x"))]
+    decided = [partition.host.decide(messages[start : start + 2 // batches]) for start in range(0, 2, 2 // batches)]
+    assert partition.host.write(decided)
+    partition.host.sync(decided)
+    *_, (*_, booked) = partition.host.release(decided)
+    assert isinstance(booked.response, BookingReply)
+    assert booked.response.booking.guest.details is not None
+    assert booked.response.booking.guest.details.email == NEW == newest(partition, first.id)
+
+
+def test_a_reported_address_is_compared_with_one_given_in_the_same_batch(partition: PartitionFixture) -> None:
+    first = book(partition, Contact("Ann", OLD))
+    position = partition.host.journal.position()
+    report = commands.ReportAddress(HOTEL, first.id, first.id, OLD, letter="confirmation", reply="550 5.1.1")
+    partition.execute_batch([change(first.id, email=NEW), report])
+    assert partition.host.journal.position() == position + 1  # the old address is of no interest any more
+
+
+def test_a_guest_forgotten_in_the_same_batch_is_not_known_by_a_change_in_it(partition: PartitionFixture) -> None:
+    first = book(partition, Contact("Ann", OLD))
+    replies = partition.execute_batch(
+        [
+            change(first.id, email=NEW),
+            commands.CancelBooking(HOTEL, first.id),
+            commands.ForgetGuest(HOTEL, first.id),
+            queries.FindGuest(HOTEL, first.id),
+        ]
+    )
+    assert isinstance(replies[-1], GuestReply)
+    assert replies[-1].guest.details is None

@@ -12,7 +12,7 @@ import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
 from innkeeper.actors.reservations.rules.business_day import arrival_date, hold_until
 from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
-from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
+from innkeeper.actors.reservations.rules.guests import forget, known_guest, named_guest, report_address
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
 from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
@@ -268,15 +268,21 @@ def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope
 
 def _forget(state: HotelState, command: commands.ForgetGuest, envelope: Envelope) -> Ruling:
     forgotten = forget(state, command.guest, envelope)
-    assert envelope.guest is not None
-    version = envelope.guest.guest.version
-    return forgotten, GuestReply(command.hotel, Guest(command.guest, version, b""))
+    return forgotten, _guest_reply(state, command, envelope)
 
 
 def _report_address(state: HotelState, command: commands.ReportAddress, envelope: Envelope) -> Ruling:
     reported = report_address(state, command, envelope)
-    assert envelope.guest is not None
-    return reported, GuestReply(command.hotel, Guest(command.guest, envelope.guest.guest.version, b""))
+    return reported, _guest_reply(state, command, envelope)
+
+
+def _guest_reply(
+    state: HotelState, command: commands.ForgetGuest | commands.ReportAddress, envelope: Envelope
+) -> GuestReply:
+    """The guest, without details."""
+    known = named_guest(state, envelope)
+    assert known is not None
+    return GuestReply(command.hotel, Guest(known.id, known.version, b""))
 
 
 def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:

@@ -28,11 +28,12 @@ from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_vers
 
 def named_guest(state: HotelState, envelope: Envelope) -> Guest | None:
     """The guest whom the message names, with the newest details, without any once forgotten; None where the hotel has
-    no such guest."""
+    no such guest. The envelope has the details from before its batch; what the batch made of them counts more."""
     known = envelope.guest
     if known is None or known.hotel != state.opened().id:
         return None
-    return bare(known.guest) if known.guest.id in state.just_forgotten else known.guest
+    newest = state.just_given.get(known.guest.id, known.guest)
+    return bare(newest) if newest.id in state.just_forgotten else newest
 
 
 def known_guest(state: HotelState, notes: str, envelope: Envelope) -> Guest:
