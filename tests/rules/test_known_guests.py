@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations import commands, queries
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.reservations.events import WaitlistChanged
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, WaitlistReply
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
     Contact,
     ContactChange,
+    WaitlistChange,
     WaitlistRequest,
 )
 from innkeeper.protocol.values.guests import Guest
@@ -151,3 +155,76 @@ def test_a_guest_forgotten_in_the_same_batch_is_not_known_by_a_change_in_it(part
     )
     assert isinstance(replies[-1], GuestReply)
     assert replies[-1].guest.details is None
+
+
+def cancelled(partition: PartitionFixture, booking: Booking) -> commands.BookingCommand:
+    partition.booking_after(commands.CancelBooking(HOTEL, booking.id))
+    return commands.ReinstateBooking(HOTEL, booking.id)
+
+
+def no_show(partition: PartitionFixture, booking: Booking) -> commands.BookingCommand:
+    partition.booking_after(commands.MarkNoShow(HOTEL, booking.id))
+    return commands.ReinstateBooking(HOTEL, booking.id)
+
+
+def checked_out(partition: PartitionFixture, booking: Booking) -> commands.BookingCommand:
+    partition.booking_after(commands.CheckInGuest(HOTEL, booking.id))
+    partition.booking_after(commands.CheckOutGuest(HOTEL, booking.id, DepartureReason.DAY_USE))
+    return commands.UndoCheckOut(HOTEL, booking.id)
+
+
+@pytest.mark.parametrize("end", [cancelled, no_show, checked_out])
+def test_a_booking_that_comes_back_has_the_new_address(partition: PartitionFixture, end: Any) -> None:
+    first = book(partition, Contact("Ann", OLD), 3)
+    second = book(partition, Contact(id=first.id), 0, notes="late")
+    back = end(partition, second)
+    partition.booking_after(change(first.id, email=NEW))
+    again = partition.booking_after(back)
+    assert again.guest.details is not None
+    assert (again.guest.details.email, again.guest.details.notes) == (NEW, "late")
+    partition.booking_after(commands.ChangeBooking(HOTEL, second.id, BookingChange(notes="early")))
+    assert newest(partition, first.id) == NEW
+
+
+def test_a_hold_that_has_ended_keeps_its_address(partition: PartitionFixture) -> None:
+    first = book(partition, Contact("Ann", OLD))
+    held = book(partition, Contact(id=first.id), status="held")
+    partition.booking_after(commands.ReleaseHold(HOTEL, held.id))
+    partition.booking_after(change(first.id, email=NEW))
+    assert email(partition, held.id) == OLD
+
+
+def test_an_offer_goes_to_the_new_address_of_a_guest_who_waits(partition: PartitionFixture) -> None:
+    first = book(partition, Contact("Ann", OLD))
+    taken = book(partition, Contact("Bea"), 1, "STE")
+    entry = wait(partition, Contact(id=first.id), notes="sea view")
+    behind = wait(partition, Contact("Cleo"))
+    position = partition.host.journal.position()
+    partition.booking_after(change(first.id, email=NEW))
+    done: list[Event] = [record.event for _, record in partition.host.journal.read(position)]
+    assert [event.entry for event in done if isinstance(event, WaitlistChanged)] == [entry]
+    listed = partition.execute(queries.ListWaitlist(HOTEL))
+    assert isinstance(listed, WaitlistReply)
+    assert [(one.id, one.version) for one in listed.entries] == [(entry, 2), (behind, 1)]  # it keeps its place
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
+    offered = find(partition, entry)
+    assert offered.status is BookingStatus.HELD
+    assert offered.guest.details is not None
+    assert (offered.guest.details.email, offered.guest.details.notes) == (NEW, "sea view")
+    assert newest(partition, first.id) == NEW
+
+
+def test_a_change_of_an_entry_reaches_the_guests_other_entries(partition: PartitionFixture) -> None:
+    for arrival in (1, 3):
+        book(partition, Contact("Bea"), arrival, "STE")
+    one = wait(partition, Contact("Ann", OLD), 1)
+    other = wait(partition, Contact(id=one), 3)
+    reply = partition.execute(commands.ChangeWaitlistEntry(HOTEL, one, WaitlistChange(guest=ContactChange(email=NEW))))
+    assert isinstance(reply, WaitlistReply)
+    listed = partition.execute(queries.ListWaitlist(HOTEL))
+    assert isinstance(listed, WaitlistReply)
+    assert reply.entries[0] == listed.entries[0]
+    assert [(entry.id, entry.guest.details and entry.guest.details.email) for entry in listed.entries] == [
+        (one, NEW), (other, NEW)
+    ]  # fmt: skip
+    assert_versions_are_numbers_of_events(partition)

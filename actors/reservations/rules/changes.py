@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.capacity import check_change
-from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
+from innkeeper.actors.reservations.rules.guests import at_other_stays, changed_guest
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay, exempted
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -73,7 +73,7 @@ def change(
         done.append(events.BookingModified(**terms))
     elif guest != booking.guest:
         done.append(events.GuestChanged(booking.id, guest))
-    done += at_other_bookings(state, booking, contact) if contact else ()
+    done += at_other_stays(state, booking, contact) if contact else ()
     if reminder_given and reminder is not None:
         check_reminder(state, reminder, terms["arrival"], envelope.at)
     elif reminder is not None and reminder > terms["arrival"]:

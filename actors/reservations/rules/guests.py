@@ -4,11 +4,13 @@ A command that gives or changes details makes a new version of them. The rules s
 version gets its number and its hash with the event that brings it (`decisions`), whose number it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist_entries import change_of
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking
@@ -18,10 +20,11 @@ from innkeeper.protocol.reservations.events import (
     GuestAddressRefused,
     GuestChanged,
     GuestForgotten,
+    WaitlistChanged,
 )
 from innkeeper.protocol.reservations.refusals import GuestHasStays
 from innkeeper.protocol.reservations.requests import Contact
-from innkeeper.protocol.reservations.transitions import NOT_ENDED
+from innkeeper.protocol.reservations.transitions import NOT_ENDED, NOT_FINAL
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_version
 
@@ -71,17 +74,22 @@ def changed_guest(guest: Guest, changed: dict[str, Any]) -> Guest:
     return new_version(guest.id, details)
 
 
-def at_other_bookings(
+def at_other_stays(
     state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any]
-) -> Iterator[GuestChanged]:
-    """The events by which the other bookings of the guest that have not ended get the same contact data."""
-    for other in state.bookings.values():
-        was = other.guest.details
-        if other.guest.id != changed.guest.id or other.id == changed.id or other.status not in NOT_ENDED or was is None:
+) -> Iterator[GuestChanged | WaitlistChanged]:
+    """The events by which the guest's other stays get the same contact data: the bookings that have not ended or whose
+    end can be undone, and the entries of the waitlist."""
+    stays: Iterable[Booking | WaitlistEntry] = chain(state.bookings.values(), state.waitlist.values())
+    for other in stays:
+        if other.guest.id != changed.guest.id or other.id == changed.id or other.guest.details is None:
             continue
-        details = msgspec.structs.replace(was, **contact)
-        if details != was:
-            yield GuestChanged(other.id, new_version(other.guest.id, details))
+        guest = changed_guest(other.guest, contact)
+        if guest is other.guest:
+            continue
+        if isinstance(other, WaitlistEntry):
+            yield change_of(other, guest)
+        elif other.status in NOT_FINAL:
+            yield GuestChanged(other.id, guest)
 
 
 def forget(state: HotelState, guest: str, envelope: Envelope) -> tuple[GuestForgotten, ...]:

@@ -10,7 +10,7 @@ from datetime import date
 
 from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import changed_fields
-from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest, guest_of
+from innkeeper.actors.reservations.rules.guests import at_other_stays, changed_guest, guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -20,6 +20,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     room_type_of,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist_entries import change_of
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion
@@ -66,12 +67,10 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
     guest = changed_guest(was.guest, notes | contact)
-    terms = {name: getattr(was, name) for name in _TERMS}
-    now = terms | changed
-    if now == terms and guest == was.guest:
+    if guest == was.guest and all(getattr(was, name) == value for name, value in changed.items()):
         return ()
-    event = events.WaitlistChanged(entry=was.id, guest=guest, **now)
-    if (now["room_type"], now["arrival"], now["departure"]) != (was.room_type, was.arrival, was.departure):
+    event = change_of(was, guest, **changed)
+    if (event.room_type, event.arrival, event.departure) != (was.room_type, was.arrival, was.departure):
         kind = room_type_of(state, event.room_type)
         check_stay(event.arrival, event.departure)
         check_arrival(state, event.arrival)
@@ -81,10 +80,7 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"
         check_guests(state, room_type_of(state, event.room_type), event.adults, event.children, field)
-    return (event, *(at_other_bookings(state, was, contact) if contact else ()))
-
-
-_TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")
+    return (event, *(at_other_stays(state, was, contact) if contact else ()))
 
 
 def entry_of(state: HotelState, entry: str, envelope: Envelope) -> WaitlistEntry:
