@@ -10,6 +10,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations import commands, queries
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.events import WaitlistChanged
+from innkeeper.protocol.reservations.hotel_requests import HotelChange, RoomTypeChange
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, WaitlistReply
 from innkeeper.protocol.reservations.requests import (
@@ -228,3 +229,42 @@ def test_a_change_of_an_entry_reaches_the_guests_other_entries(partition: Partit
         (one, NEW), (other, NEW)
     ]  # fmt: skip
     assert_versions_are_numbers_of_events(partition)
+
+
+def resized(partition: PartitionFixture, max_guests: int) -> None:
+    partition.execute(commands.ChangeRoomType(HOTEL, "STE", RoomTypeChange(max_guests=max_guests)))
+
+
+def test_an_offer_needs_a_room_that_takes_the_guests(partition: PartitionFixture) -> None:
+    """The next entry gets the room where the type takes fewer guests by now."""
+    taken = book(partition, Contact("Ann"), 1, "STE")
+    four, two = wait(partition, Contact("Bea"), adults=4), wait(partition, Contact("Cleo"), adults=2)
+    resized(partition, 2)
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
+    assert find(partition, two).status is BookingStatus.HELD
+    partition.booking_after(commands.ReleaseHold(HOTEL, two))
+    assert [entry.id for entry in partition.execute(queries.ListWaitlist(HOTEL)).entries] == [four]  # type: ignore[union-attr]
+
+
+def larger_type(partition: PartitionFixture, entry: str) -> None:
+    resized(partition, 4)
+
+
+def smaller_party(partition: PartitionFixture, entry: str) -> None:
+    partition.execute(commands.ChangeWaitlistEntry(HOTEL, entry, WaitlistChange(adults=2, children=())))
+
+
+def uncounted_infants(partition: PartitionFixture, entry: str) -> None:
+    partition.execute(commands.ChangeHotel(HOTEL, HotelChange(infants_below=3)))
+
+
+@pytest.mark.parametrize("fit", [larger_type, smaller_party, uncounted_infants])
+def test_an_entry_gets_the_free_room_as_soon_as_it_takes_the_guests(partition: PartitionFixture, fit: Any) -> None:
+    taken = book(partition, Contact("Ann"), 1, "STE")
+    entry = wait(partition, Contact("Bea"), adults=2, children=(1,))
+    resized(partition, 2)
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
+    partition.advance_clock(1)
+    assert [one.id for one in partition.execute(queries.ListWaitlist(HOTEL)).entries] == [entry]  # type: ignore[union-attr]
+    fit(partition, entry)
+    assert find(partition, entry).status is BookingStatus.HELD

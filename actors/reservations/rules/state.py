@@ -228,6 +228,8 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     match record.event:
         case events.RoomTypeAdded() as event:
             state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
+        case events.HotelChanged() | room_events.RoomTypeChanged():
+            state.freed.update(state.room_types)  # they may take more guests
         case events.RoomAdded() as event:
             state.upkeep.add_room(event.room, event.room_type)
         case room_events.RoomRetired() as event:
@@ -248,6 +250,8 @@ def _waitlist_changed(state: HotelState, record: RecordedEvent, _: None) -> None
     if now.number != was.number:
         del state.waitlist[was.id]  # the entry goes to the end
     state.waitlist[was.id] = now
+    if (now.adults, now.children) != (was.adults, was.children):
+        state.freed.add(now.room_type)  # a room that was too small may be free
 
 
 def _left(state: HotelState, record: RecordedEvent, _: None) -> None:

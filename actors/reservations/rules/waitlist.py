@@ -16,6 +16,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
     check_guests,
+    excess_of,
     find_room,
     room_type_of,
 )
@@ -142,12 +143,18 @@ def offer_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
     """The id of the entry that gets the next offer from the freed rooms, which is also that of the command that made
     the entry, and the events of the offer. Where no entry fits, clears `freed` and returns none."""
     for entry in state.waitlist.values():
-        found = entry.room_type in state.freed and _room(state, _rooming(entry))
+        found = entry.room_type in state.freed and _takes(state, entry) and _room(state, _rooming(entry))
         if found:
             room, moved = found
             return entry.id, (*moved, _offer(state, entry, room, at))
     state.freed.clear()
     return "", ()
+
+
+def _takes(state: HotelState, entry: WaitlistEntry) -> bool:
+    """Whether the room type takes the guests; it may take fewer than when they were put on the waitlist."""
+    kind = state.room_types[entry.room_type]
+    return excess_of(kind, entry.adults, entry.children, state.opened().infants_below) is None
 
 
 def _rooming(entry: WaitlistEntry) -> RoomingRequest:
