@@ -207,7 +207,8 @@ class HotelActor(TypedActor):
             evolve(self.state, record, booking)
         self.batch.records += decision.records
         self.batch.guests.update(decision.guests)
-        self.state.just_given.update((id_, stored.guest) for (id_, _), stored in decision.guests.items())
+        for (guest, _), stored in decision.guests.items():
+            self.state.just_given[guest] = stored.guest
         self.batch.forgotten.update(decision.forgotten)
         self.state.closed_now = decision.closes_next
         if decision.reply is not None and not decision.closes_next:

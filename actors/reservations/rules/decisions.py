@@ -50,7 +50,7 @@ from innkeeper.protocol.reservations.room_events import ClosureEvent
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest, new_version
+from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
 from innkeeper.protocol.values.taxes import TaxExemption
 
 RoomClaim = events.BookingEvent | ClosureEvent
@@ -131,7 +131,7 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         if type(guest) is Guest and not guest.version and guest.details is not None:
             guest = new_guest(hotel, guest.id, seq, guest.details, envelope.salt)
             event = msgspec.structs.replace(event, guest=guest)
-            decision.guests[guest.key] = StoredGuest(hotel, guest, envelope.salt)
+            decision.guests[guest.id, seq] = StoredGuest(hotel, guest, envelope.salt)
         record = RecordedEvent(hotel, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
         now = None
         if isinstance(event, events.BookingEvent):
@@ -228,7 +228,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         details = GuestDetails(
             contact.name, contact.email, contact.phone, request.notes, contact.address, language=contact.language
         )
-        guest = new_version(envelope.id, details)
+        guest = Guest(envelope.id, 0, b"", details)  # see `new_version`
     confirmed = events.BookingConfirmed(
         booking=envelope.id,
         locator=state.next_locator(),
