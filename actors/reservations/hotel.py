@@ -71,6 +71,7 @@ class HotelActor(TypedActor):
         self.rooms_to_answer = 0
         self.refusals: list[ClaimRefused] = []
         self.state.refused_rooms = frozenset()
+        self.state.just_given.clear()
         self.state.just_forgotten.clear()
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
@@ -206,6 +207,8 @@ class HotelActor(TypedActor):
             evolve(self.state, record, booking)
         self.batch.records += decision.records
         self.batch.guests.update(decision.guests)
+        for (guest, _), stored in decision.guests.items():
+            self.state.just_given[guest] = stored.guest
         self.batch.forgotten.update(decision.forgotten)
         self.state.closed_now = decision.closes_next
         if decision.reply is not None and not decision.closes_next:

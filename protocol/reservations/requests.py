@@ -240,7 +240,8 @@ class WaitlistChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
 
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A change of the guest's contact data: null removes the e-mail, the phone or the language; the name cannot be
-    removed. It is changed at all bookings of the guest that have not ended."""
+    removed. It is changed at all bookings of the guest that have not ended or whose end can be undone, and at the
+    guest's entries of the waitlist."""
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET

@@ -47,8 +47,11 @@ TRANSITIONS: dict[tuple[BookingStatus | None, type[Event]], BookingStatus] = {
     (_IN_HOUSE, events.CheckInUndone): BookingStatus.CONFIRMED,
     (_IN_HOUSE, events.GuestOverstayed): BookingStatus.IN_HOUSE,
     (BookingStatus.CHECKED_OUT, events.RoomUnassigned): BookingStatus.CHECKED_OUT,
+    (BookingStatus.CHECKED_OUT, events.GuestChanged): BookingStatus.CHECKED_OUT,
     (BookingStatus.CHECKED_OUT, events.CheckOutUndone): BookingStatus.IN_HOUSE,
+    (BookingStatus.CANCELLED, events.GuestChanged): BookingStatus.CANCELLED,
     (BookingStatus.CANCELLED, events.BookingReinstated): BookingStatus.CONFIRMED,
+    (BookingStatus.NO_SHOW, events.GuestChanged): BookingStatus.NO_SHOW,
     (BookingStatus.NO_SHOW, events.BookingReinstated): BookingStatus.CONFIRMED,
 }
 
@@ -98,3 +101,6 @@ NOT_ARRIVED = frozenset({BookingStatus.HELD, BookingStatus.CONFIRMED})
 NOT_ENDED = NOT_ARRIVED | {BookingStatus.IN_HOUSE}
 
 ARRIVED = frozenset({BookingStatus.IN_HOUSE, BookingStatus.CHECKED_OUT})
+
+NOT_FINAL = frozenset(status for (status, _), to in TRANSITIONS.items() if status is not None and to in NOT_ENDED)
+"""The statuses of bookings that have not ended, or whose end can be undone."""

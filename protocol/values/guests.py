@@ -74,6 +74,11 @@ def new_guest(hotel: str, id_: str, version: int, details: GuestDetails, salt: b
     return Guest(id_, version, blake2b(packed, key=salt, digest_size=16).digest(), details)
 
 
+def new_version(id_: str, details: GuestDetails) -> Guest:
+    """Returns a version that has no number yet: 0, and no hash. It gets both with its event."""
+    return Guest(id_, 0, b"", details)
+
+
 def new_versions(hotel: str, guests: Iterable[Guest], after: int, salt: bytes) -> dict[GuestKey, StoredGuest]:
     """Returns those of these guests whose details a command has just given, as they are to be stored: their versions
     are above `after`, the number of the hotel's last event before the command."""

@@ -20,6 +20,7 @@ from innkeeper.storage.audit.hotel_record import HeldRoom, HotelRecord
 
 _NOT_ARRIVED = {"held", "confirmed"}
 _CURRENT = {*_NOT_ARRIVED, "in house"}
+_UNDOABLE = {"checked out", "cancelled", "no-show"}
 
 
 class ReservationsAuditor:
@@ -268,8 +269,9 @@ class ReservationsAuditor:
     def details_changed(
         self, hotel: str, state: HotelRecord, event: events.GuestChanged | events.ReminderChanged
     ) -> None:
-        """Checks that the booking has not ended."""
-        self._known(hotel, state, event, _CURRENT)
+        """Checks that the booking has not ended; the guest's details also change where the end can be undone."""
+        phases = _CURRENT if isinstance(event, events.ReminderChanged) else _CURRENT | _UNDOABLE
+        self._known(hotel, state, event, phases)
 
     def _known(
         self, hotel: str, state: HotelRecord, event: events.BookingEvent, phases: set[str], phase: str | None = None

@@ -91,16 +91,24 @@ def test_a_guest_of_another_hotel_is_not_known(gateway: Gateway) -> None:
         assert_problem(gateway.send(method, path_of(other, booking)), 404, "not_found")
 
 
-def test_contact_data_changes_at_all_bookings_that_have_not_ended(gateway: Gateway) -> None:
-    hotel = gateway.open_hotel({"DBL": 3})
+def test_contact_data_changes_at_all_stays_that_can_still_take_place(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 3, "SGL": 1})
     first = gateway.book(hotel, 1, guest=ZEBEDEE, notes="one")
     guest = {"id": first["guest"]["id"]}
-    second, ended = gateway.book(hotel, 2, guest=guest, notes="two"), gateway.book(hotel, 3, guest=guest)
-    gateway.act(hotel, ended, "cancel")
+    second, cancelled = gateway.book(hotel, 2, guest=guest, notes="two"), gateway.book(hotel, 3, guest=guest)
+    released = gateway.book(hotel, 3, guest=guest, status="held")
+    gateway.act(hotel, cancelled, "cancel")
+    gateway.act(hotel, released, "release")
+    taken = gateway.book(hotel, 4, room_type="SGL")
+    entry = gateway.post(f"{hotel}/waitlist", stay_request(4, room_type="SGL", guest=guest, notes="quiet")).json
     gateway.send("PATCH", booking_path(hotel, first), {"guest": {"email": "new@example.com"}, "notes": "three"})
-    changed = [gateway.get(booking_path(hotel, booking)).json for booking in (first, second, ended)]
-    assert [booking["guest"]["email"] for booking in changed] == ["new@example.com"] * 2 + [ZEBEDEE["email"]]
-    assert [booking["notes"] for booking in changed] == ["three", "two", ""]
+    assert gateway.act(hotel, cancelled, "reinstate").json["guest"]["email"] == "new@example.com"
+    gateway.act(hotel, taken, "cancel")  # its room is offered to the entry
+    stays = first, second, cancelled, entry, released
+    changed = [gateway.get(booking_path(hotel, booking)).json for booking in stays]
+    assert [booking["guest"]["email"] for booking in changed] == ["new@example.com"] * 4 + [ZEBEDEE["email"]]
+    assert [booking["notes"] for booking in changed] == ["three", "two", "", "quiet", ""]
+    assert changed[3]["status"] == "held"
     assert gateway.get(path_of(hotel, first)).json["guest"]["email"] == "new@example.com"
     assert gateway.book(hotel, 7, guest=guest)["guest"]["email"] == "new@example.com"
 

@@ -176,7 +176,7 @@ class Clients:
             room=room,
             allow_split=self._with_pins and room is None and self._random.random() < 0.3,
         )
-        return commands.BookRoom(hotel, request)
+        return commands.BookRoom(hotel, request, request.guest.id)
 
     def _sell(self, _: EventModel, hotel: str) -> Command:
         """Other terms of sale: the taxes, the deposits or the cancellation policy."""
@@ -213,7 +213,9 @@ class Clients:
             return commands.ChangeWaitlistEntry(hotel, self._random.choice(waiting), change)
         guest = self._guest(model, hotel)
         return commands.JoinWaitlist(
-            hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)
+            hotel,
+            WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest),
+            guest.id,
         )
 
     def _act(self, model: EventModel, hotel: str) -> Command:
@@ -267,8 +269,8 @@ class Clients:
     def _guest(self, model: EventModel, hotel: str) -> Contact:
         """Mostly a new one."""
         known = model.guests(hotel)
-        if known and self._random.random() < 0.2:
-            return Contact(id=self._random.choice([*known[-12:], "nobody"]))
+        if known and self._random.random() < 0.4:
+            return Contact(id=self._random.choice([*known[-4:], "nobody"]))
         return Contact(f"Guest {self._requests}", f"{self._requests}@example.com" if self._requests % 5 else None)
 
     def _contact_change(self) -> ContactChange:

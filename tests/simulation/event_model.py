@@ -12,6 +12,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
+from innkeeper.protocol.values.guests import GuestKey
 from innkeeper.storage.audit.hotel_record import HotelRecord
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from simulation.placement import fits
@@ -61,7 +62,8 @@ class Trace:
 
 
 class EventModel:
-    """Applies the events of each command. `details` has the personal data that each guest ever had."""
+    """Applies the events of each command. `details` has the personal data that each guest ever had; `guests_of_stays`
+    which version of a guest each booking and each entry of the waitlist is for."""
 
     def __init__(self) -> None:
         self.auditor = ReservationsAuditor()
@@ -70,6 +72,7 @@ class EventModel:
         self.traces: dict[str, Trace] = {}
         self._guests: dict[str, list[str]] = {}
         self.details: dict[str, set[str]] = {}
+        self.guests_of_stays: dict[str, GuestKey] = {}
         self.forgotten: set[str] = set()
         self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
         self.conditions: dict[tuple[str, str], str] = {}
@@ -110,6 +113,8 @@ class EventModel:
                 | events.WaitlistJoined(guest=guest)
                 | events.WaitlistChanged(guest=guest)
             ):
+                stay = getattr(record.event, "booking", "") or getattr(record.event, "entry", "")
+                self.guests_of_stays[stay] = guest.key
                 known = self._guests.setdefault(record.hotel, [])
                 known += [guest.id] if guest.id not in known else []
                 if guest.details is not None:

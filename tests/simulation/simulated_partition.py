@@ -32,6 +32,7 @@ from simulation.client_record import ClientRecord, Request
 from simulation.clients import Clients, is_simulated
 from simulation.event_model import FIRST_DAY, EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
+from simulation.guest_checks import contacts
 from simulation.simulated_payments import SimulatedPayments
 from simulation.simulated_services import SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber
@@ -277,6 +278,7 @@ class SimulatedPartition:
         self._report(self._model.auditor.violations)
         self._report(self._record.recheck(self._model))
         self._report(self._rebuild_violations(records))
+        self._report(contacts(self._model, self._disk.guests))
 
     def _rebuild_violations(self, records: Sequence[RecordedEvent]) -> Iterator[str]:
         """P6: the live hotel, the fold of all its events, and its snapshot with the events after it are equal."""

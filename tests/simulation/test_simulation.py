@@ -17,7 +17,7 @@ from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.reservations.hold_payments import HOLD_PAYMENT_RULES, HoldPayments
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules import allocation, night_audit, queries
+from innkeeper.actors.reservations.rules import allocation, changes, night_audit, queries, waitlist
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
@@ -155,6 +155,12 @@ def test_a_state_that_differs_from_the_fold_of_its_events_is_reported(monkeypatc
 
     monkeypatch.setattr(queries, "describe", describe_without_one_booking)
     assert is_reported("(P6)")
+
+
+def test_a_contact_change_that_leaves_other_stays_out_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rules in (changes, waitlist):
+        monkeypatch.setattr(rules, "at_other_stays", lambda *_: ())
+    assert is_reported("has the contact data")
 
 
 class StoresNoReplies(Host):

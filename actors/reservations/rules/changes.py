@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.capacity import check_change
-from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
+from innkeeper.actors.reservations.rules.guests import at_other_stays, changed_guest
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay, exempted
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -55,7 +55,7 @@ def change(
     notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     reminder_given, reminder = "reminder_on" in changed, changed.pop("reminder_on", booking.reminder_on)
     contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
-    guest = changed_guest(state, booking.guest, notes | contact, envelope)
+    guest = changed_guest(booking.guest, notes | contact)
     was = terms_of(booking)
     if "exemptions" in changed:
         changed["exemptions"] = exempted(state.opened(), booking.terms, change.exemptions)  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ def change(
         done.append(events.BookingModified(**terms))
     elif guest != booking.guest:
         done.append(events.GuestChanged(booking.id, guest))
-    done += at_other_bookings(state, booking, contact, envelope) if contact else ()
+    done += at_other_stays(state, booking, contact) if contact else ()
     if reminder_given and reminder is not None:
         check_reminder(state, reminder, terms["arrival"], envelope.at)
     elif reminder is not None and reminder > terms["arrival"]:

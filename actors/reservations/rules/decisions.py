@@ -12,7 +12,7 @@ import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
 from innkeeper.actors.reservations.rules.business_day import arrival_date, hold_until
 from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
-from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
+from innkeeper.actors.reservations.rules.guests import forget, known_guest, named_guest, report_address
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
 from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
@@ -48,6 +48,7 @@ from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.reservations.room_events import ClosureEvent
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
 from innkeeper.protocol.values.taxes import TaxExemption
@@ -61,7 +62,7 @@ class Decision(msgspec.Struct):
 
     - `records`: its events.
     - `bookings`: after each event the booking that it is about, None for other events.
-    - `after`: each of these bookings after all of the events.
+    - `after`: each of these bookings after all of the events; `entries` are those of the waitlist.
     - `guests`: the versions of guests' details that the command has given; `forgotten` are guests to erase.
     - `claims`: for each room whose nights change, the events that change them.
     - `reply`: None for what is due without a command.
@@ -71,6 +72,7 @@ class Decision(msgspec.Struct):
     records: list[RecordedEvent] = []
     bookings: list[Booking | None] = []
     after: dict[str, Booking] = {}
+    entries: dict[str, WaitlistEntry] = {}
     guests: dict[GuestKey, StoredGuest] = {}
     forgotten: set[str] = set()
     claims: dict[str, list[RoomClaim]] = {}
@@ -79,7 +81,8 @@ class Decision(msgspec.Struct):
 
 
 Ruling = tuple[tuple[Event, ...], Reply | None]
-"""The events that a rule decides on, and the reply; None where that is the booking as it is then."""
+"""The events that a rule decides on, and the reply; None where that is the booking, or the entry of the waitlist, as it
+is then."""
 
 
 def decide(state: HotelState, envelope: Envelope) -> Decision:
@@ -95,6 +98,9 @@ def decide(state: HotelState, envelope: Envelope) -> Decision:
         booking = envelope.id
         decided, reply = _DECISIONS[type(command)](state, command, envelope)
     decision = _record(state, decided, envelope, envelope.id)
+    if reply is None and isinstance(command, _OF_AN_ENTRY):
+        entry = getattr(command, "entry", envelope.id)
+        reply = WaitlistReply(command.hotel, (decision.entries.get(entry) or state.waitlist[entry],))
     decision.reply = reply or BookingReply(decision.after.get(booking) or state.bookings[booking])
     if (
         isinstance(command, commands.RollBusinessDate)
@@ -112,12 +118,20 @@ def decide_due(state: HotelState, at: int) -> Decision:
 
 
 _NO_COMMAND = commands.RollBusinessDate("")
+_OF_AN_ENTRY = commands.JoinWaitlist, commands.ChangeWaitlistEntry
 
 
 def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, cause: str) -> Decision:
+    """The decision with these events, each with its number, which is also that of a version of a guest's details that
+    comes with it."""
     decision = Decision()
     hotel = envelope.message.hotel if state.hotel is None else state.hotel.id
     for seq, event in enumerate(decided, state.seq + 1):
+        guest = getattr(event, "guest", None)
+        if type(guest) is Guest and not guest.version and guest.details is not None:
+            guest = new_guest(hotel, guest.id, seq, guest.details, envelope.salt)
+            event = msgspec.structs.replace(event, guest=guest)
+            decision.guests[guest.id, seq] = StoredGuest(hotel, guest, envelope.salt)
         record = RecordedEvent(hotel, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
         now = None
         if isinstance(event, events.BookingEvent):
@@ -131,9 +145,10 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
                     decision.claims.setdefault(room, []).append(event)
         elif isinstance(event, ClosureEvent):
             decision.claims.setdefault(state.upkeep.room_of(event), []).append(event)
-        guest = getattr(event, "guest", None)
-        if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
-            decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
+        elif isinstance(event, events.WaitlistJoined):
+            decision.entries[event.entry] = waiting(event, seq, envelope.at, envelope.by)
+        elif isinstance(event, events.WaitlistChanged):
+            decision.entries[event.entry] = changed_entry(state.waitlist[event.entry], event, seq)
         elif isinstance(event, ForgettingEvent):
             decision.forgotten.add(event.guest)
         decision.records.append(record)
@@ -213,7 +228,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         details = GuestDetails(
             contact.name, contact.email, contact.phone, request.notes, contact.address, language=contact.language
         )
-        guest = new_guest(command.hotel, envelope.id, state.seq + 1, details, envelope.salt)
+        guest = Guest(envelope.id, 0, b"", details)  # see `new_version`
     confirmed = events.BookingConfirmed(
         booking=envelope.id,
         locator=state.next_locator(),
@@ -238,17 +253,11 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
 
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
-    joined = join_event(state, command.request, envelope)
-    entry = waiting(joined, state.seq + 1, envelope.at, envelope.by)
-    return (joined,), WaitlistReply(command.hotel, (entry,))
+    return (join_event(state, command.request, envelope),), None
 
 
 def _change_waitlist(state: HotelState, command: commands.ChangeWaitlistEntry, envelope: Envelope) -> Ruling:
-    changed = change_events(state, command, envelope)
-    entry = state.waitlist[command.entry]
-    if changed and isinstance(changed[0], events.WaitlistChanged):
-        entry = changed_entry(entry, changed[0], state.seq + 1)
-    return changed, WaitlistReply(command.hotel, (entry,))
+    return change_events(state, command, envelope), None
 
 
 def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope: Envelope) -> Ruling:
@@ -259,15 +268,21 @@ def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope
 
 def _forget(state: HotelState, command: commands.ForgetGuest, envelope: Envelope) -> Ruling:
     forgotten = forget(state, command.guest, envelope)
-    assert envelope.guest is not None
-    version = envelope.guest.guest.version
-    return forgotten, GuestReply(command.hotel, Guest(command.guest, version, b""))
+    return forgotten, _guest_reply(state, command, envelope)
 
 
 def _report_address(state: HotelState, command: commands.ReportAddress, envelope: Envelope) -> Ruling:
     reported = report_address(state, command, envelope)
-    assert envelope.guest is not None
-    return reported, GuestReply(command.hotel, Guest(command.guest, envelope.guest.guest.version, b""))
+    return reported, _guest_reply(state, command, envelope)
+
+
+def _guest_reply(
+    state: HotelState, command: commands.ForgetGuest | commands.ReportAddress, envelope: Envelope
+) -> GuestReply:
+    """The guest, without details."""
+    known = named_guest(state, envelope)
+    assert known is not None
+    return GuestReply(command.hotel, Guest(known.id, known.version, b""))
 
 
 def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:

@@ -1,14 +1,16 @@
 """Who a booking is for: a new guest, a known one, and what a change makes of the details.
 
-A command that gives or changes details makes a new version of them. Its number is above every earlier one of the hotel,
-because each version comes with an event of its own.
+A command that gives or changes details makes a new version of them. The rules say only what the details are; the
+version gets its number and its hash with the event that brings it (`decisions`), whose number it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist_entries import change_of
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking
@@ -18,21 +20,23 @@ from innkeeper.protocol.reservations.events import (
     GuestAddressRefused,
     GuestChanged,
     GuestForgotten,
+    WaitlistChanged,
 )
 from innkeeper.protocol.reservations.refusals import GuestHasStays
 from innkeeper.protocol.reservations.requests import Contact
-from innkeeper.protocol.reservations.transitions import NOT_ENDED
+from innkeeper.protocol.reservations.transitions import NOT_ENDED, NOT_FINAL
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
-from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
+from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_version
 
 
 def named_guest(state: HotelState, envelope: Envelope) -> Guest | None:
     """The guest whom the message names, with the newest details, without any once forgotten; None where the hotel has
-    no such guest."""
+    no such guest. The envelope has the details from before its batch; what the batch made of them counts more."""
     known = envelope.guest
     if known is None or known.hotel != state.opened().id:
         return None
-    return bare(known.guest) if known.guest.id in state.just_forgotten else known.guest
+    newest = state.just_given.get(known.guest.id, known.guest)
+    return bare(newest) if newest.id in state.just_forgotten else newest
 
 
 def known_guest(state: HotelState, notes: str, envelope: Envelope) -> Guest:
@@ -44,8 +48,7 @@ def known_guest(state: HotelState, notes: str, envelope: Envelope) -> Guest:
         raise invalid("guest.id", "forgotten", "the guest is forgotten; give the name anew")
     if current.details.notes == notes:
         return current
-    details = msgspec.structs.replace(current.details, notes=notes)
-    return new_guest(state.opened().id, current.id, state.seq + 1, details, envelope.salt)
+    return new_version(current.id, msgspec.structs.replace(current.details, notes=notes))
 
 
 def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope) -> Guest:
@@ -55,10 +58,10 @@ def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope
     details = GuestDetails(
         contact.name, contact.email, contact.phone, notes, contact.address, language=contact.language
     )
-    return new_guest(state.opened().id, envelope.id, state.seq + 1, details, envelope.salt)
+    return new_version(envelope.id, details)
 
 
-def changed_guest(state: HotelState, guest: Guest, changed: dict[str, Any], envelope: Envelope) -> Guest:
+def changed_guest(guest: Guest, changed: dict[str, Any]) -> Guest:
     """The guest with these details changed; the same where none differs."""
     was = guest.details
     if not changed:
@@ -68,22 +71,25 @@ def changed_guest(state: HotelState, guest: Guest, changed: dict[str, Any], enve
     details = msgspec.structs.replace(was, **changed)
     if details == was:
         return guest
-    return new_guest(state.opened().id, guest.id, state.seq + 1, details, envelope.salt)
+    return new_version(guest.id, details)
 
 
-def at_other_bookings(
-    state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any], envelope: Envelope
-) -> Iterator[GuestChanged]:
-    """The events by which the other bookings of the guest that have not ended get the same contact data."""
-    version = state.seq + 1
-    for other in state.bookings.values():
-        was = other.guest.details
-        if other.guest.id != changed.guest.id or other.id == changed.id or other.status not in NOT_ENDED or was is None:
+def at_other_stays(
+    state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any]
+) -> Iterator[GuestChanged | WaitlistChanged]:
+    """The events by which the guest's other stays get the same contact data: the bookings that have not ended or whose
+    end can be undone, and the entries of the waitlist."""
+    stays: Iterable[Booking | WaitlistEntry] = chain(state.bookings.values(), state.waitlist.values())
+    for other in stays:
+        if other.guest.id != changed.guest.id or other.id == changed.id or other.guest.details is None:
             continue
-        details = msgspec.structs.replace(was, **contact)
-        if details != was:
-            version += 1
-            yield GuestChanged(other.id, new_guest(other.hotel, other.guest.id, version, details, envelope.salt))
+        guest = changed_guest(other.guest, contact)
+        if guest is other.guest:
+            continue
+        if isinstance(other, WaitlistEntry):
+            yield change_of(other, guest)
+        elif other.status in NOT_FINAL:
+            yield GuestChanged(other.id, guest)
 
 
 def forget(state: HotelState, guest: str, envelope: Envelope) -> tuple[GuestForgotten, ...]:

@@ -33,7 +33,7 @@ from innkeeper.protocol.reservations.transitions import ARRIVED, HOLDS_NIGHTS, N
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
-from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, bare, with_details, without_details
 from innkeeper.protocol.values.server_time import ServerTime
 
 IN_HOUSE = BookingStatus.IN_HOUSE
@@ -52,7 +52,9 @@ class HotelState:
     - `upkeep` has the closures and the condition of the rooms.
     - `audit_at` is when the next automatic audit is due.
     - `room_states` is what the rooms know from the journal, until their actors start; `refused_rooms` are those that
-      have just refused a claim, `just_forgotten` the guests who were forgotten in this batch of commands.
+      have just refused a claim.
+    - `just_given` has the newest version of each guest whose details were given in this batch of commands,
+      `just_forgotten` those who were forgotten in it.
     - `locators` are those of the bookings here; `locator_key` is an input, no part of what is described.
     """
 
@@ -75,6 +77,7 @@ class HotelState:
     fixed: dict[str, set[str]] = field(default_factory=dict)
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
+    just_given: dict[str, Guest] = field(default_factory=dict)
     just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
     locator_key: bytes = b""
@@ -226,6 +229,8 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     match record.event:
         case events.RoomTypeAdded() as event:
             state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
+        case events.HotelChanged() | room_events.RoomTypeChanged():
+            state.freed.update(state.room_types)  # they may take more guests
         case events.RoomAdded() as event:
             state.upkeep.add_room(event.room, event.room_type)
         case room_events.RoomRetired() as event:
@@ -246,6 +251,8 @@ def _waitlist_changed(state: HotelState, record: RecordedEvent, _: None) -> None
     if now.number != was.number:
         del state.waitlist[was.id]  # the entry goes to the end
     state.waitlist[was.id] = now
+    if (now.adults, now.children) != (was.adults, was.children):
+        state.freed.add(now.room_type)  # a room that was too small may be free
 
 
 def _left(state: HotelState, record: RecordedEvent, _: None) -> None:

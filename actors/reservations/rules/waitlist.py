@@ -10,16 +10,18 @@ from datetime import date
 
 from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import changed_fields
-from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest, guest_of
+from innkeeper.actors.reservations.rules.guests import at_other_stays, changed_guest, guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
     check_guests,
+    excess_of,
     find_room,
     room_type_of,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist_entries import change_of
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion
@@ -65,13 +67,11 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     changed = changed_fields(command.change)
     notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
-    guest = changed_guest(state, was.guest, notes | contact, envelope)
-    terms = {name: getattr(was, name) for name in _TERMS}
-    now = terms | changed
-    if now == terms and guest == was.guest:
+    guest = changed_guest(was.guest, notes | contact)
+    if guest == was.guest and all(getattr(was, name) == value for name, value in changed.items()):
         return ()
-    event = events.WaitlistChanged(entry=was.id, guest=guest, **now)
-    if (now["room_type"], now["arrival"], now["departure"]) != (was.room_type, was.arrival, was.departure):
+    event = change_of(was, guest, **changed)
+    if (event.room_type, event.arrival, event.departure) != (was.room_type, was.arrival, was.departure):
         kind = room_type_of(state, event.room_type)
         check_stay(event.arrival, event.departure)
         check_arrival(state, event.arrival)
@@ -81,10 +81,7 @@ def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, enve
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"
         check_guests(state, room_type_of(state, event.room_type), event.adults, event.children, field)
-    return (event, *(at_other_bookings(state, was, contact, envelope) if contact else ()))
-
-
-_TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")
+    return (event, *(at_other_stays(state, was, contact) if contact else ()))
 
 
 def entry_of(state: HotelState, entry: str, envelope: Envelope) -> WaitlistEntry:
@@ -146,12 +143,18 @@ def offer_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
     """The id of the entry that gets the next offer from the freed rooms, which is also that of the command that made
     the entry, and the events of the offer. Where no entry fits, clears `freed` and returns none."""
     for entry in state.waitlist.values():
-        found = entry.room_type in state.freed and _room(state, _rooming(entry))
+        found = entry.room_type in state.freed and _takes(state, entry) and _room(state, _rooming(entry))
         if found:
             room, moved = found
             return entry.id, (*moved, _offer(state, entry, room, at))
     state.freed.clear()
     return "", ()
+
+
+def _takes(state: HotelState, entry: WaitlistEntry) -> bool:
+    """Whether the room type takes the guests; it may take fewer than when they were put on the waitlist."""
+    kind = state.room_types[entry.room_type]
+    return excess_of(kind, entry.adults, entry.children, state.opened().infants_below) is None
 
 
 def _rooming(entry: WaitlistEntry) -> RoomingRequest:

@@ -1,8 +1,13 @@
-"""The entries of the waitlist: what an event makes of one."""
+"""The entries of the waitlist: the event that changes one, and what an event makes of one."""
+
+from typing import Any
 
 import msgspec
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values.guests import Guest
+
+ENTRY_TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")
 
 
 def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> WaitlistEntry:
@@ -20,6 +25,12 @@ def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> Wait
         joined_at=at,
         joined_by=by,
     )
+
+
+def change_of(entry: WaitlistEntry, guest: Guest, **changed: Any) -> events.WaitlistChanged:
+    """The event by which the entry is for this guest, and these of its terms change."""
+    terms = {name: getattr(entry, name) for name in ENTRY_TERMS} | changed
+    return events.WaitlistChanged(entry=entry.id, guest=guest, **terms)
 
 
 def changed_entry(was: WaitlistEntry, event: events.WaitlistChanged, number: int) -> WaitlistEntry:
