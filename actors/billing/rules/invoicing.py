@@ -28,6 +28,7 @@ from innkeeper.protocol.billing.folio import (
     DocumentLine,
     Folio,
     FolioLine,
+    Invoice,
     ReversalReason,
     StayTerms,
 )
@@ -58,14 +59,15 @@ def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
 
 
 def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: Envelope) -> Decision:
-    """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative."""
+    """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative. When the
+    stay has ended, the deposits that are not taken off yet are enough for one."""
     bill = find_bill(state, command.booking)
     folio = find_folio(bill, command.folio)
     charged = [document_line(state, folio, line) for line in uninvoiced(folio)]
-    if not charged:
+    lines = (*charged, *_settled(state, bill, folio, charged))
+    if not lines:
         raise Refused(ActionNotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
     buyer = buyer_of(folio) if command.buyer is None else command.buyer.party()
-    lines = (*charged, *_settled(state, bill, folio, sum(line.amount for line in charged)))
     if sum(line.amount for line in lines) < 0:
         number = next_number(state, DocumentKind.CREDIT_NOTE)
         return _correction(state, bill, NewDocument(folio, number, buyer, lines, command.language))
@@ -74,14 +76,16 @@ def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: 
     return Decision((events.InvoiceIssued(**fields),), the_document(number.number))
 
 
-def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: int) -> list[DocumentLine]:
-    """The lines that take off the deposits that were invoiced: on the final invoice, or where the charges are more."""
-    deposits = [
-        document
-        for document in issued_of(state, bill, folio)
-        if document.kind is DocumentKind.DEPOSIT_INVOICE and not (document.settled_by or document.credited_by)
-    ]
-    if bill.stay.status in NOT_ENDED and charged < sum(deposit.total for deposit in deposits):
+def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: list[DocumentLine]) -> list[DocumentLine]:
+    """The lines that take off the deposits that were invoiced: after the stay, or where the charges on invoices since
+    the first of them, with these, are not less."""
+    issued = list(issued_of(state, bill, folio))
+    deposits = [document for document in issued if _is_open_deposit(document)]
+    if not deposits:
+        return []
+    since = [line for document in issued[issued.index(deposits[0]) :] for line in document.lines if _is_ordinary(line)]
+    missing = sum(deposit.total for deposit in deposits) - sum(line.amount for line in (*since, *charged))
+    if bill.stay.status in NOT_ENDED and (missing > 0 or not charged):
         return []
     return [
         DocumentLine(
@@ -95,6 +99,16 @@ def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: int) -> list
         for deposit in deposits
         for line in deposit.lines
     ]
+
+
+def _is_open_deposit(document: Invoice) -> bool:
+    is_deposit = document.kind is DocumentKind.DEPOSIT_INVOICE
+    return is_deposit and document.settled_by is None and document.credited_by is None
+
+
+def _is_ordinary(line: DocumentLine) -> bool:
+    """Whether it is of a folio, or takes off a deposit; the lines of deposits themselves are neither."""
+    return line.line is not None or line.deposit_invoice is not None
 
 
 def _correction(state: LedgerState, bill: Bill, new: NewDocument) -> Decision:
@@ -134,13 +148,14 @@ def issue_deposit_invoice(state: LedgerState, command: commands.IssueDepositInvo
 
 
 def _invoiced_before(state: LedgerState, bill: Bill) -> int:
-    """What of the stay's price is on deposit invoices, or on invoices of its nights."""
+    """What of the stay's price is on deposit invoices, or on invoices of its nights. An invoice of nights and its
+    credit note cancel out, as do a deposit invoice and the lines that take it off."""
     return sum(
         line.amount
         for document in state.documents_of(bill.booking)
-        if document.credited_by is None
         for line in document.lines
-        if document.kind is DocumentKind.DEPOSIT_INVOICE or line.night is not None
+        if (line.night or line.deposit_invoice)
+        or (document.kind is DocumentKind.DEPOSIT_INVOICE and document.credited_by is None)
     )
 
 
