@@ -19,7 +19,7 @@ from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import Bill, FolioLine
+from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine
 from innkeeper.protocol.billing.payment import PaymentOutcome
 from innkeeper.protocol.billing.queries import TrialBalance
 from innkeeper.protocol.billing.terms import PartyRequest
@@ -30,6 +30,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.billing import LedgerRecord as Recount
@@ -102,6 +103,24 @@ class BillingMachine(RuleBasedStateMachine):
         known = sorted(self.ledger.hotel_state.bookings)
         command = commands.CheckOutGuest(HOTEL, known[which % len(known)], reason)
         self._try(lambda: self.ledger.execute_on_hotel(command))
+
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
+    @rule(which=pick, reason=st.sampled_from([None, *DepartureReason]), moved=st.booleans())
+    def check_in_by_mistake(self, which: int, reason: DepartureReason | None, moved: bool) -> None:
+        """Of a guest who is expected, cancelled or a no-show; the mistake is undone after a check-out."""
+        known = sorted(self.ledger.hotel_state.bookings)
+        booking = known[which % len(known)]
+        for command in (
+            commands.ReinstateBooking(HOTEL, booking),
+            commands.CheckInGuest(HOTEL, booking, accept_not_clean=True),
+            commands.CheckOutGuest(HOTEL, booking, reason),
+        ):
+            self._try(lambda command=command: self.ledger.execute_on_hotel(command))  # type: ignore[misc]
+        lines = self.ledger.bill(booking).folios[0].lines
+        if moved and lines:
+            self._try(lambda: self.ledger.execute(billing.MoveCharges(HOTEL, booking, (lines[-1].id,), 2)))
+        for undo in (commands.UndoCheckOut, commands.UndoCheckIn):
+            self._try(lambda undo=undo: self.ledger.execute_on_hotel(undo(HOTEL, booking)))  # type: ignore[misc]
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, nights=st.integers(1, 5), rate=cents, name=st.sampled_from(["Ann", "Ben"]))
@@ -222,7 +241,29 @@ class BillingMachine(RuleBasedStateMachine):
     @rule(which=pick, folio=st.integers(1, 2))
     def invoice(self, which: int, folio: int) -> None:
         booking, _ = self._line(which)
+        self._invoice(booking, folio)
+
+    def _invoice(self, booking: str, folio: int) -> None:
         self._try(lambda: self.ledger.issue_invoice(booking, folio))
+        bill = self.ledger.state.bills[booking]
+        if bill.stay.status not in NOT_ENDED and folio <= len(bill.folios):
+            documents = [one for one in self.ledger.state.documents_of(booking) if one.folio == folio]
+            invoiced = sum(document.total for document in documents)
+            assert invoiced == bill.folios[folio - 1].charged, "the documents are not what was charged"
+
+    @rule(nights=st.integers(1, 3), units=cents, more=cents, slept=st.integers(1, 2))
+    def stay_on_deposits(self, nights: int, units: int, more: int, slept: int) -> None:
+        """A guest pays twice before the first night, and gets an invoice during the stay and after it."""
+        self.walk_in(nights)
+        booking = list(self.ledger.state.bills)[-1]
+        for paid in (units, more):
+            self._try(lambda paid=paid: self.ledger.record_payment(booking, paid, allow_overpayment=True))  # type: ignore[misc]
+            self._invoice_deposit(booking, 1, None)
+        self.roll(slept)
+        self._invoice(booking, 1)
+        leave = commands.CheckOutGuest(HOTEL, booking, DepartureReason.EARLY)
+        self._try(lambda: self.ledger.execute_on_hotel(leave))
+        self._invoice(booking, 1)
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, invoiced=st.booleans())
@@ -259,8 +300,19 @@ class BillingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, folio=st.integers(1, 2), units=st.none() | cents)
     def invoice_deposit(self, which: int, folio: int, units: int | None) -> None:
-        command = billing.IssueDepositInvoice(HOTEL, self._booking(which), folio, None if units is None else eur(units))
+        self._invoice_deposit(self._booking(which), folio, units)
+
+    def _invoice_deposit(self, booking: str, folio: int, units: int | None) -> None:
+        before = self.ledger.state.documents_of(booking)
+        command = billing.IssueDepositInvoice(HOTEL, booking, folio, None if units is None else eur(units))
         self._try(lambda: self.ledger.execute(command))
+        documents = self.ledger.state.documents_of(booking)
+        nights = [line for document in documents for line in document.lines if line.night is not None]
+        deposits = [one for one in documents if one.kind is DocumentKind.DEPOSIT_INVOICE]
+        left = [one for one in deposits if one.settled_by is None and one.credited_by is None]
+        invoiced = sum(line.amount for line in nights) + sum(deposit.total for deposit in left)
+        price = self.ledger.state.bills[booking].stay.price
+        assert documents == before or invoiced <= price, "deposits are invoiced above the price"
 
     @invariant()
     def the_ledger_is_right(self) -> None:

@@ -20,7 +20,7 @@ from innkeeper.actors.billing.rules.documents import (
 from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, positive, the_document
 from innkeeper.actors.billing.rules.numbering import next_number
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.billing.rules.taxes import opposite
+from innkeeper.actors.billing.rules.taxes import opposite, shares, split_taxes
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import (
     Bill,
@@ -37,7 +37,7 @@ from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, inva
 from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.money import render
-from innkeeper.protocol.values.taxes import TaxAmount, half_up
+from innkeeper.protocol.values.taxes import TaxAmount
 
 _REASONS = {
     ReversalReason.CORRECTION: "A charge was corrected",
@@ -47,6 +47,7 @@ _REASONS = {
     ReversalReason.REINSTATED: "The booking was reinstated",
     ReversalReason.EARLY_DEPARTURE: "The guest left early",
     ReversalReason.CHECK_OUT_UNDONE: "The check-out was undone",
+    ReversalReason.CHECK_IN_UNDONE: "The check-in was undone",
     ReversalReason.BOOKING_LOST: "The booking was lost",
 }
 
@@ -175,16 +176,6 @@ def _deposit_lines(stay: StayTerms, amount: int, paid_on: date) -> list[Document
     ]
 
 
-def shares(amount: int, weights: Sequence[int]) -> list[int]:
-    """The amount in these proportions: the largest remainders get a unit more, the earlier of two equal ones first."""
-    whole = sum(weights)
-    parts = [amount * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda place: -(amount * weights[place] % whole))
-    for place in by_remainder[: amount - sum(parts)]:
-        parts[place] += 1
-    return parts
-
-
 def _share_of_taxes(lines: Sequence[PriceLine], share: int, whole: int) -> tuple[TaxAmount, ...]:
     """The taxes in a share of the price of these nights, which have the same rates."""
     sums: dict[tuple[str, int, bool, bool], list[int]] = {}
@@ -193,7 +184,7 @@ def _share_of_taxes(lines: Sequence[PriceLine], share: int, whole: int) -> tuple
             known = sums.setdefault((tax.code, tax.rate, tax.included, tax.by_rate), [0, 0])
             known[0] += tax.amount
             known[1] += tax.base
-    return tuple(
-        TaxAmount(code, rate, half_up(amount * share, whole), included, half_up(base * share, whole))
-        for (code, rate, included, _), (amount, base) in sums.items()
+    taxes = tuple(
+        TaxAmount(code, rate, amount, included, base) for (code, rate, included, _), (amount, base) in sums.items()
     )
+    return split_taxes(taxes, share, whole)[0]
