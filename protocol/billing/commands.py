@@ -43,7 +43,8 @@ class BillCommand(Command, frozen=True):
 
 
 class OpenFolio(BillCommand, frozen=True):
-    """Open another folio for another buyer: a company, an agency, the other guest."""
+    """Open another folio for another buyer: a company, an agency, the other guest. Its details are forgotten with those
+    of the guest; after that none is opened."""
 
     name: ClassVar[str] = "folio.open"
     buyer: PartyRequest
@@ -65,8 +66,8 @@ class PostCharge(BillCommand, frozen=True, kw_only=True):
 
 
 class PostDiscount(BillCommand, frozen=True, kw_only=True):
-    """Lower what was charged of a kind on a folio, for a reason, which may be a voucher. Taxes that are not included in
-    the price are lowered beside the amount."""
+    """Lower what was charged of a kind on a folio, for a reason, which may be a voucher. Rates that are not included in
+    the price are lowered beside the amount; taxes of a fixed amount are not lowered."""
 
     name: ClassVar[str] = "discount.post"
     charge: ChargeKind

@@ -38,8 +38,8 @@ CHARGED = (LineKind.CHARGE, LineKind.DISCOUNT)
 
 class ReversalReason(StrEnum):
     """Why a charge was reversed: somebody corrected it, moved it to another folio, split it or credited its invoice; or
-    the booking was reinstated, its guest left early, its check-out was undone, or it was lost with a part of the
-    journal."""
+    the booking was reinstated, its guest left early, its check-out or its check-in was undone, or it was lost with a
+    part of the journal."""
 
     CORRECTION = "correction"
     MOVED = "moved"
@@ -48,6 +48,7 @@ class ReversalReason(StrEnum):
     REINSTATED = "reinstated"
     EARLY_DEPARTURE = "early_departure"
     CHECK_OUT_UNDONE = "check_out_undone"
+    CHECK_IN_UNDONE = "check_in_undone"
     BOOKING_LOST = "booking_lost"
 
 

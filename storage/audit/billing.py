@@ -13,7 +13,6 @@ from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, FolioLine, LineKind, ReversalReason, StayTerms
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
-from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.taxes import TaxAmount
 from innkeeper.storage.audit.ledger_record import Key, LedgerRecord
@@ -60,14 +59,12 @@ class BillingAuditor:
             self._quoted(books, event.booking, event.stay)
 
     def stay_changed(self, books: LedgerRecord, event: events.FolioTermsChanged) -> None:
-        """Notes the price of a stay; all its nights are charged when the guest has left, and has not come back."""
+        """Notes the price of a stay; all its nights are charged when the guest has left, and has not come back, and
+        none when the check-in is undone."""
         self._quoted(books, event.booking, event.stay)
         self._left.pop((books.hotel, event.booking), None)
-        if event.stay.status is BookingStatus.CHECKED_OUT:
+        if books.note_status(event.booking, event.stay.status):
             self._left[books.hotel, event.booking] = books
-            books.departed.add(event.booking)
-        elif event.booking in books.departed:
-            books.take_back(event.booking)
 
     def day_opened(self, books: LedgerRecord, event: events.LedgerOpened | events.LedgerDayOpened) -> None:
         """Notes the business date."""
@@ -81,9 +78,14 @@ class BillingAuditor:
             self._expect(books, line.total == total, f"{booking} is quoted a wrong total for {line.night}", "P10")
 
     def _check_left(self, books: LedgerRecord, booking: str) -> None:
-        """Checks that a guest who has left was charged all nights of the stay and no other (P10)."""
-        missing = [night for night in books.quoted[booking] if not books.nights[booking, night]]
-        self._expect(books, not missing, f"booking {booking} has left, and was not charged for {missing}", "P10")
+        """Checks that a guest who has left was charged all nights of the stay and no other, and one who never arrived
+        none (P10)."""
+        if booking in books.departed:
+            missing = [night for night in books.quoted[booking] if not books.nights[booking, night]]
+            self._expect(books, not missing, f"booking {booking} has left, and was not charged for {missing}", "P10")
+        else:
+            kept = books.nights_kept(booking)
+            self._expect(books, not kept, f"booking {booking} has not arrived, and is charged for {kept}", "P10")
 
     def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
         """Notes from where the ledger follows the hotel, and after which numbers its documents continue."""
@@ -221,15 +223,8 @@ class BillingAuditor:
             self._expect(books, once, f"booking {key[0]} was charged twice for the night of {line.night}")
             quoted = books.quoted[key[0]].get(line.night) == (line.amount, line.taxes)
             self._expect(books, quoted, f"{key[0]} is charged another price for {line.night} than quoted", "P10")
-        if line.moved_from is None:
-            self._check_taxes(books, line)
-
-    def _check_taxes(self, books: LedgerRecord, line: FolioLine) -> None:
-        """Checks that each tax is its rate of its base, to the minor unit; shares of one price may be a unit apart."""
-        for tax in line.taxes:
-            exact = tax.base * tax.rate
-            near = not tax.rate or abs(exact - tax.amount * 100_000) <= 100_000
-            self._expect(books, near, f"line {line.id}: {tax.amount} of {tax.code} is not its rate", "P10")
+        wrong = books.wrong_taxes(key, line) if line.moved_from is None else ()
+        self._expect(books, not wrong, f"line {line.id}: {wrong} is not the rate of what is charged", "P10")
 
     def _reversed(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         where, was = books.lines.get(line.reverses or 0, (None, None))

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
-from innkeeper.protocol.billing.folio import DocumentKind, FolioLine
+from innkeeper.protocol.billing.folio import DocumentKind, FolioLine, LineKind
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.taxes import TaxAmount
 
 Key = tuple[str, int]
@@ -16,9 +17,9 @@ class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
     the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
     `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
-    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes. `departed`
-    are bookings whose guests have left, and not come back. `refunds` are what counts of each refund, by its id and by
-    the number of its operation (`#1`)."""
+    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes. `in_house`
+    are bookings whose guests are there, `departed` those whose guests have left, and not come back. `refunds` are what
+    counts of each refund, by its id and by the number of its operation (`#1`)."""
 
     hotel: str
     today: date = date.min
@@ -46,14 +47,52 @@ class LedgerRecord:
     settled: Counter[str] = field(default_factory=Counter)
     quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
+    in_house: set[str] = field(default_factory=set)
     departed: set[str] = field(default_factory=set)
 
-    def take_back(self, booking: str) -> None:
-        """Notes that a guest who had left is back: nights that are not over are charged once more, when they are."""
-        self.departed.remove(booking)
-        for night in self.quoted[booking]:
-            if night >= self.today:
-                self.nights.pop((booking, night), None)
+    def note_status(self, booking: str, status: BookingStatus) -> bool:
+        """Notes the status of a booking. Returns whether its guest has left, or was never there. Nights that are not
+        over are charged once more when a guest comes back, and all nights when a check-in was undone."""
+        was_in_house, had_left = booking in self.in_house, booking in self.departed
+        self.in_house.discard(booking)
+        self.departed.discard(booking)
+        if status is BookingStatus.IN_HOUSE:
+            self.in_house.add(booking)
+        elif status is BookingStatus.CHECKED_OUT:
+            self.departed.add(booking)
+        is_undone = was_in_house and status is BookingStatus.CONFIRMED
+        if is_undone or (had_left and booking not in self.departed):
+            first = date.min if is_undone else self.today
+            for night in self.quoted[booking]:
+                if night >= first:
+                    self.nights.pop((booking, night), None)
+        return is_undone or booking in self.departed
+
+    def nights_kept(self, booking: str) -> list[date]:
+        """The nights that were charged for a booking, on whichever folio they are now, and not reversed."""
+        return [
+            line.night
+            for line in self.posted.get((booking, 1), [])
+            if line.night and line.kind is LineKind.CHARGE and line.moved_from is None and self._is_kept(line.id)
+        ]
+
+    def _is_kept(self, line: int) -> bool:
+        reversal = self.reversals.get(line)
+        return reversal is None or any(self._is_kept(place.line) for place in self.lines[reversal][1].moved_to)
+
+    def wrong_taxes(self, key: Key, line: FolioLine) -> list[str]:
+        """The codes of the taxes of a line that are not their rate of their base, to the minor unit; shares of one
+        price may be a unit apart. A discount has taxes of the charges of its kind on the folio, and may be a unit apart
+        for each of these."""
+        is_discount = line.kind is LineKind.DISCOUNT
+        lowered = [one for one in self.posted[key] if one.charge is line.charge] if is_discount else [line]
+        charged = {(tax.code, tax.rate) for one in lowered if one.kind is LineKind.CHARGE for tax in one.taxes}
+        return [
+            tax.code
+            for tax in line.taxes
+            if (tax.code, tax.rate) not in charged
+            or (tax.rate and abs(tax.base * tax.rate - tax.amount * 100_000) > 100_000 * len(lowered))
+        ]
 
     def note_refund(self, payment: str, reference: str, operation: int | None, amount: int) -> None:
         """Notes what counts of a refund."""

@@ -198,6 +198,9 @@ def test_a_forgotten_guest_is_erased_everywhere(gateway: Gateway, data: Path) ->
         refused = gateway.post(f"{hotel}/bookings", stay_request(guest={"id": booking["guest"]["id"]}))
         assert_problem(refused, 422, "invalid", "guest.id", "forgotten")
         assert_problem(gateway.act(hotel, cancelled, "reinstate"), 409, "not_allowed")
+        buyer = {"buyer": {"name": "Zebedee Quuxington", "address": ["7 Quince Lane"]}}
+        refused = gateway.post(booking_path(hotel, booking) + "/folios", buyer)
+        assert_problem(refused, 422, "invalid", "buyer", "forgotten")
 
     check(gateway)
     assert remains(data) == []

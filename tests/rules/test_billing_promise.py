@@ -35,6 +35,7 @@ from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.billing import LedgerRecord as Recount
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
 from support.broken_ledgers import BROKEN
+from support.document_checks import check_deposits, check_invoiced
 from support.notifications_fixture import HOUR
 from support.partition_fixture import HOTEL, night
 
@@ -102,6 +103,24 @@ class BillingMachine(RuleBasedStateMachine):
         known = sorted(self.ledger.hotel_state.bookings)
         command = commands.CheckOutGuest(HOTEL, known[which % len(known)], reason)
         self._try(lambda: self.ledger.execute_on_hotel(command))
+
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
+    @rule(which=pick, reason=st.sampled_from([None, *DepartureReason]), moved=st.booleans())
+    def check_in_by_mistake(self, which: int, reason: DepartureReason | None, moved: bool) -> None:
+        """Of a guest who is expected, cancelled or a no-show; the mistake is undone after a check-out."""
+        known = sorted(self.ledger.hotel_state.bookings)
+        booking = known[which % len(known)]
+        for command in (
+            commands.ReinstateBooking(HOTEL, booking),
+            commands.CheckInGuest(HOTEL, booking, accept_not_clean=True),
+            commands.CheckOutGuest(HOTEL, booking, reason),
+        ):
+            self._try(lambda command=command: self.ledger.execute_on_hotel(command))  # type: ignore[misc]
+        lines = self.ledger.bill(booking).folios[0].lines
+        if moved and lines:
+            self._try(lambda: self.ledger.execute(billing.MoveCharges(HOTEL, booking, (lines[-1].id,), 2)))
+        for undo in (commands.UndoCheckOut, commands.UndoCheckIn):
+            self._try(lambda undo=undo: self.ledger.execute_on_hotel(undo(HOTEL, booking)))  # type: ignore[misc]
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, nights=st.integers(1, 5), rate=cents, name=st.sampled_from(["Ann", "Ben"]))
@@ -222,7 +241,25 @@ class BillingMachine(RuleBasedStateMachine):
     @rule(which=pick, folio=st.integers(1, 2))
     def invoice(self, which: int, folio: int) -> None:
         booking, _ = self._line(which)
+        self._invoice(booking, folio)
+
+    def _invoice(self, booking: str, folio: int) -> None:
         self._try(lambda: self.ledger.issue_invoice(booking, folio))
+        check_invoiced(self.ledger.state, booking, folio)
+
+    @rule(nights=st.integers(1, 3), units=cents, more=cents, slept=st.integers(1, 2))
+    def stay_on_deposits(self, nights: int, units: int, more: int, slept: int) -> None:
+        """A guest pays twice before the first night, and gets an invoice during the stay and after it."""
+        self.walk_in(nights)
+        booking = list(self.ledger.state.bills)[-1]
+        for paid in (units, more):
+            self._try(lambda paid=paid: self.ledger.record_payment(booking, paid, allow_overpayment=True))  # type: ignore[misc]
+            self._invoice_deposit(booking, 1, None)
+        self.roll(slept)
+        self._invoice(booking, 1)
+        leave = commands.CheckOutGuest(HOTEL, booking, DepartureReason.EARLY)
+        self._try(lambda: self.ledger.execute_on_hotel(leave))
+        self._invoice(booking, 1)
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, invoiced=st.booleans())
@@ -259,8 +296,14 @@ class BillingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, folio=st.integers(1, 2), units=st.none() | cents)
     def invoice_deposit(self, which: int, folio: int, units: int | None) -> None:
-        command = billing.IssueDepositInvoice(HOTEL, self._booking(which), folio, None if units is None else eur(units))
+        self._invoice_deposit(self._booking(which), folio, units)
+
+    def _invoice_deposit(self, booking: str, folio: int, units: int | None) -> None:
+        before = self.ledger.state.documents_of(booking)
+        command = billing.IssueDepositInvoice(HOTEL, booking, folio, None if units is None else eur(units))
         self._try(lambda: self.ledger.execute(command))
+        if self.ledger.state.documents_of(booking) != before:
+            check_deposits(self.ledger.state, booking)
 
     @invariant()
     def the_ledger_is_right(self) -> None:

@@ -140,10 +140,15 @@ def test_net_and_taxes_sum_to_the_amount_and_a_split_loses_nothing(
     total = price + sum(part.amount for part in parts if not part.included)
     assert total - sum(part.amount for part in parts) >= 0
     if total:
-        first, rest = split_taxes(parts, data.draw(st.integers(0, total)), total)
+        part = data.draw(st.integers(0, total))
+        first, rest = split_taxes(parts, part, total)
         assert [one.amount + other.amount for one, other in zip(first, rest, strict=True)] == [
-            part.amount for part in parts
+            whole.amount for whole in parts
         ]
+        for total_of, shared in ((part, first), (total - part, rest)):
+            net = total_of - sum(one.amount for one in shared)
+            bases = {one.base for one, whole in zip(shared, parts, strict=True) if whole.base}
+            assert bases <= {net}, "a rate is computed on another amount than the net one"
     assert sum(part.amount for part in (*parts, *opposite(parts))) == 0
 
 

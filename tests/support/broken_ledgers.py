@@ -4,11 +4,19 @@ from datetime import date
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules import corrections, documents, folios, invoicing, reservation_events, state
+from innkeeper.actors.billing.rules import (
+    corrections,
+    discounts,
+    documents,
+    folios,
+    invoicing,
+    reservation_events,
+    state,
+)
 from innkeeper.actors.billing.rules.numbering import DocumentNumber
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, Folio, FolioLine
+from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, Folio, FolioLine, ReversalReason
 from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.values.taxes import TaxAmount
 
@@ -68,7 +76,18 @@ def _name_no_line(ledger: LedgerState, folio: Folio, line: FolioLine) -> Documen
     return msgspec.structs.replace(DOCUMENT_LINE(ledger, folio, line), corrects=None)
 
 
+def _keep_the_nights(ledger: LedgerState, charged: Any, reason: ReversalReason, numbers: Any) -> Any:
+    """Leave the nights on the folio when a check-in is undone."""
+    return () if reason is ReversalReason.CHECK_IN_UNDONE else REVERSE(ledger, charged, reason, numbers)
+
+
+def _tax_of_now(taxes: tuple[TaxAmount, ...]) -> tuple[TaxAmount, ...]:
+    """Lower a tax that the folio does not have."""
+    return (*folios.opposite(taxes), TaxAmount("NOW", 1_000, -1, True, -100))
+
+
 NIGHT_LINE, DOCUMENT_LINE = folios.night_line, documents.document_line
+REVERSE = reservation_events._reverse
 
 # What is replaced, by what, and the violation that the auditor reports.
 BROKEN: tuple[tuple[object, str, object, str], ...] = (
@@ -81,4 +100,8 @@ BROKEN: tuple[tuple[object, str, object, str], ...] = (
     (reservation_events, "night_line", _charge_a_unit_more, "is charged another price"),
     (invoicing, "document_line", _print_six, "changes line"),
     (corrections, "document_line", _name_no_line, "does not name the line"),
+    (reservation_events, "_reverse", _keep_the_nights, "has not arrived, and is charged"),
+    (discounts, "opposite", _tax_of_now, "is not the rate of what is charged"),
+    (invoicing, "_settled", lambda *_: [], "the documents are not what was charged"),
+    (invoicing, "_invoiced_before", lambda *_: 0, "deposits are invoiced above the price"),
 )

@@ -142,8 +142,11 @@ def _quantity(line: FolioLine, amount: int) -> int:
 
 
 def open_folio(state: LedgerState, command: commands.OpenFolio, envelope: Envelope) -> Decision:
-    """Opens another folio of a booking, for another buyer."""
+    """Opens another folio of a booking, for another buyer. Refuses one after the guest was forgotten: the buyer's
+    details are the guest's, and what is forgotten is not erased again."""
     bill = find_bill(state, command.booking)
+    if bill.folios[0].buyer.details is None:
+        raise invalid("buyer", "forgotten", "the guest is forgotten; give the buyer of the invoice")
     number = len(bill.folios) + 1
     if number > limits.folios_per_booking_max:
         raise invalid("booking", "folios_max", f"a booking has at most {limits.folios_per_booking_max} folios")

@@ -20,7 +20,7 @@ from innkeeper.actors.billing.rules.documents import (
 from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, positive, the_document
 from innkeeper.actors.billing.rules.numbering import next_number
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.billing.rules.taxes import opposite
+from innkeeper.actors.billing.rules.taxes import opposite, shares, split_taxes
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import (
     Bill,
@@ -28,6 +28,7 @@ from innkeeper.protocol.billing.folio import (
     DocumentLine,
     Folio,
     FolioLine,
+    Invoice,
     ReversalReason,
     StayTerms,
 )
@@ -36,7 +37,7 @@ from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, inva
 from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.money import render
-from innkeeper.protocol.values.taxes import TaxAmount, half_up
+from innkeeper.protocol.values.taxes import TaxAmount
 
 _REASONS = {
     ReversalReason.CORRECTION: "A charge was corrected",
@@ -46,6 +47,7 @@ _REASONS = {
     ReversalReason.REINSTATED: "The booking was reinstated",
     ReversalReason.EARLY_DEPARTURE: "The guest left early",
     ReversalReason.CHECK_OUT_UNDONE: "The check-out was undone",
+    ReversalReason.CHECK_IN_UNDONE: "The check-in was undone",
     ReversalReason.BOOKING_LOST: "The booking was lost",
 }
 
@@ -58,14 +60,15 @@ def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
 
 
 def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: Envelope) -> Decision:
-    """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative."""
+    """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative. When the
+    stay has ended, the deposits that are not taken off yet are enough for one."""
     bill = find_bill(state, command.booking)
     folio = find_folio(bill, command.folio)
     charged = [document_line(state, folio, line) for line in uninvoiced(folio)]
-    if not charged:
+    lines = (*charged, *_settled(state, bill, folio, charged))
+    if not lines:
         raise Refused(ActionNotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
     buyer = buyer_of(folio) if command.buyer is None else command.buyer.party()
-    lines = (*charged, *_settled(state, bill, folio, sum(line.amount for line in charged)))
     if sum(line.amount for line in lines) < 0:
         number = next_number(state, DocumentKind.CREDIT_NOTE)
         return _correction(state, bill, NewDocument(folio, number, buyer, lines, command.language))
@@ -74,14 +77,16 @@ def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: 
     return Decision((events.InvoiceIssued(**fields),), the_document(number.number))
 
 
-def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: int) -> list[DocumentLine]:
-    """The lines that take off the deposits that were invoiced: on the final invoice, or where the charges are more."""
-    deposits = [
-        document
-        for document in issued_of(state, bill, folio)
-        if document.kind is DocumentKind.DEPOSIT_INVOICE and not (document.settled_by or document.credited_by)
-    ]
-    if bill.stay.status in NOT_ENDED and charged < sum(deposit.total for deposit in deposits):
+def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: list[DocumentLine]) -> list[DocumentLine]:
+    """The lines that take off the deposits that were invoiced: after the stay, or where the charges on invoices since
+    the first of them, with these, are not less."""
+    issued = list(issued_of(state, bill, folio))
+    deposits = [document for document in issued if _is_open_deposit(document)]
+    if not deposits:
+        return []
+    since = [line for document in issued[issued.index(deposits[0]) :] for line in document.lines if _is_ordinary(line)]
+    missing = sum(deposit.total for deposit in deposits) - sum(line.amount for line in (*since, *charged))
+    if bill.stay.status in NOT_ENDED and (missing > 0 or not charged):
         return []
     return [
         DocumentLine(
@@ -95,6 +100,16 @@ def _settled(state: LedgerState, bill: Bill, folio: Folio, charged: int) -> list
         for deposit in deposits
         for line in deposit.lines
     ]
+
+
+def _is_open_deposit(document: Invoice) -> bool:
+    is_deposit = document.kind is DocumentKind.DEPOSIT_INVOICE
+    return is_deposit and document.settled_by is None and document.credited_by is None
+
+
+def _is_ordinary(line: DocumentLine) -> bool:
+    """Whether it is of a folio, or takes off a deposit; the lines of deposits themselves are neither."""
+    return line.line is not None or line.deposit_invoice is not None
 
 
 def _correction(state: LedgerState, bill: Bill, new: NewDocument) -> Decision:
@@ -134,13 +149,14 @@ def issue_deposit_invoice(state: LedgerState, command: commands.IssueDepositInvo
 
 
 def _invoiced_before(state: LedgerState, bill: Bill) -> int:
-    """What of the stay's price is on deposit invoices, or on invoices of its nights."""
+    """What of the stay's price is on deposit invoices, or on invoices of its nights. An invoice of nights and its
+    credit note cancel out, as do a deposit invoice and the lines that take it off."""
     return sum(
         line.amount
         for document in state.documents_of(bill.booking)
-        if document.credited_by is None
         for line in document.lines
-        if document.kind is DocumentKind.DEPOSIT_INVOICE or line.night is not None
+        if (line.night or line.deposit_invoice)
+        or (document.kind is DocumentKind.DEPOSIT_INVOICE and document.credited_by is None)
     )
 
 
@@ -160,16 +176,6 @@ def _deposit_lines(stay: StayTerms, amount: int, paid_on: date) -> list[Document
     ]
 
 
-def shares(amount: int, weights: Sequence[int]) -> list[int]:
-    """The amount in these proportions: the largest remainders get a unit more, the earlier of two equal ones first."""
-    whole = sum(weights)
-    parts = [amount * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda place: -(amount * weights[place] % whole))
-    for place in by_remainder[: amount - sum(parts)]:
-        parts[place] += 1
-    return parts
-
-
 def _share_of_taxes(lines: Sequence[PriceLine], share: int, whole: int) -> tuple[TaxAmount, ...]:
     """The taxes in a share of the price of these nights, which have the same rates."""
     sums: dict[tuple[str, int, bool, bool], list[int]] = {}
@@ -178,7 +184,7 @@ def _share_of_taxes(lines: Sequence[PriceLine], share: int, whole: int) -> tuple
             known = sums.setdefault((tax.code, tax.rate, tax.included, tax.by_rate), [0, 0])
             known[0] += tax.amount
             known[1] += tax.base
-    return tuple(
-        TaxAmount(code, rate, half_up(amount * share, whole), included, half_up(base * share, whole))
-        for (code, rate, included, _), (amount, base) in sums.items()
+    taxes = tuple(
+        TaxAmount(code, rate, amount, included, base) for (code, rate, included, _), (amount, base) in sums.items()
     )
+    return split_taxes(taxes, share, whole)[0]

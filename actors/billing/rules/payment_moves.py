@@ -69,6 +69,6 @@ def _check_deposits(state: LedgerState, bill: Bill, folio: Folio, amount: int) -
         if document.kind is DocumentKind.DEPOSIT_INVOICE and document.credited_by is None
     ]
     received = folio.charged - folio.balance
-    if received - amount < sum(deposit.total for deposit in deposits):
+    if deposits and received - amount < sum(deposit.total for deposit in deposits):
         number = deposits[-1].number
         raise Refused(ActionNotAllowed("move", f"it is on deposit invoice {number}; credit that first", ()))

@@ -126,7 +126,11 @@ def _room_moved(state: LedgerState, bill: Bill, event: events.RoomMoved) -> Even
 
 
 def _check_in_undone(state: LedgerState, bill: Bill, event: events.CheckInUndone) -> Events:
+    """Reverses the nights that were charged until now: they were of a no-show who came late, and is not here after all.
+    No other can be, because a check-in is undone on its own business date."""
     yield from _status_changed(state, bill, event, rooms=())
+    posted = _nights_charged(bill, bill.stay.arrival)
+    yield from _reverse(state, posted, ReversalReason.CHECK_IN_UNDONE, line_numbers(state))
 
 
 def _guest_forgotten(state: LedgerState, _: None, event: events.GuestForgotten) -> Events:
@@ -164,23 +168,13 @@ def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) 
     yield from _stay_changed(state, bill, event)
     until = event.lines[-1].night + timedelta(days=1) if event.lines else event.departure
     yield from _nights(state, bill, until, state.opened().business_date, numbers)
-    beyond = [
-        LinePosition(bill.booking, 1, line.id)
-        for line in bill.folios[0].lines
-        if line.night is not None and line.night >= until and line.kind is LineKind.CHARGE and line.moved_from is None
-    ]
-    yield from _reverse(state, beyond, ReversalReason.EARLY_DEPARTURE, numbers)
+    yield from _reverse(state, _nights_charged(bill, until), ReversalReason.EARLY_DEPARTURE, numbers)
 
 
 def _check_out_undone(state: LedgerState, bill: Bill, event: events.CheckOutUndone) -> Events:
     """Reverses the nights that the check-out charged before they were over."""
     yield from _stay_changed(state, bill, event)
-    today = state.opened().business_date
-    posted = [
-        LinePosition(bill.booking, 1, line.id)
-        for line in bill.folios[0].lines
-        if line.night is not None and line.night >= today and line.kind is LineKind.CHARGE and line.moved_from is None
-    ]
+    posted = _nights_charged(bill, state.opened().business_date)
     yield from _reverse(state, posted, ReversalReason.CHECK_OUT_UNDONE, line_numbers(state))
 
 
@@ -225,6 +219,15 @@ def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: I
         if posted_until <= price.night < until:
             line = night_line(next(numbers), max(price.night, today), price, _room_of(bill.stay, price.night))
             yield ChargePosted(bill.booking, 1, line)
+
+
+def _nights_charged(bill: Bill, first: date) -> list[LinePosition]:
+    """Where the nights from `first` on were charged, also those that were moved or reversed since."""
+    return [
+        LinePosition(bill.booking, 1, line.id)
+        for line in bill.folios[0].lines
+        if line.night is not None and line.night >= first and line.kind is LineKind.CHARGE and line.moved_from is None
+    ]
 
 
 def _room_of(stay: StayTerms, night: date) -> str:

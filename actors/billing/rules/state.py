@@ -163,6 +163,8 @@ def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTerms
     is_back = bill.stay.status is BookingStatus.CHECKED_OUT and event.stay.status is BookingStatus.IN_HOUSE
     if posted_until is not None and is_back:  # nights that are not over are charged again, when they are
         posted_until = min(posted_until, state.opened().business_date)
+    if bill.stay.status is BookingStatus.IN_HOUSE and event.stay.status is BookingStatus.CONFIRMED:
+        posted_until = None  # the check-in was undone: all nights are charged when the guest comes after all
     keep_bill(state, _replace(bill, stay=event.stay, posted_until=posted_until))
 
 
