@@ -98,8 +98,8 @@ class Calendar:
         self.waiting = [stay for stay in self.waiting if stay[2] != booking]
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
-        """Enters the booking for the room on these nights. Nothing changes where they are past."""
-        if departure <= self.origin:
+        """Enters the booking for the room on these nights. Nothing changes where they are past, or there are none."""
+        if departure <= max(self.origin, arrival):
             return
         if self.shares:
             self.stays[room] = self.stays[room][:]
