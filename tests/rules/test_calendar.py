@@ -104,6 +104,14 @@ def test_swapping_two_rooms_loses_no_night() -> None:
     assert calendar.left(ORIGIN, ORIGIN + 4) == [1, 1, 1, 3]
 
 
+def test_a_stay_without_a_night_hides_no_other_stay_in_the_room() -> None:
+    """Such as the day use of a guest who arrived, and left, before the date was open."""
+    calendar = new_calendar()
+    calendar.claim(0, ORIGIN, ORIGIN + 3, "b1")
+    calendar.claim(0, ORIGIN + 1, ORIGIN + 1, "b2")
+    assert calendar.overlapping(0, ORIGIN + 2, ORIGIN + 4) == [(ORIGIN, ORIGIN + 3, "b1")]
+
+
 def test_the_calendar_includes_the_last_night_that_can_be_sold() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN + HORIZON - 2, ORIGIN + HORIZON - 1, "far")
