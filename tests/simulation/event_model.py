@@ -62,8 +62,8 @@ class Trace:
 
 
 class EventModel:
-    """Applies the events of each command. `details` has the personal data that each guest ever had; `guests_of_stays`
-    which version of a guest each booking and each entry of the waitlist is for."""
+    """Applies the events of each command. `guests_of_stays` has which version of a guest each booking and each entry of
+    the waitlist is for."""
 
     def __init__(self) -> None:
         self.auditor = ReservationsAuditor()
@@ -71,7 +71,6 @@ class EventModel:
         self.bookings: dict[str, BookingFacts] = {}
         self.traces: dict[str, Trace] = {}
         self._guests: dict[str, list[str]] = {}
-        self.details: dict[str, set[str]] = {}
         self.guests_of_stays: dict[str, GuestKey] = {}
         self.forgotten: set[str] = set()
         self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
@@ -117,9 +116,6 @@ class EventModel:
                 self.guests_of_stays[stay] = guest.key
                 known = self._guests.setdefault(record.hotel, [])
                 known += [guest.id] if guest.id not in known else []
-                if guest.details is not None:
-                    texts = {guest.details.name, guest.details.email or "", guest.details.notes}
-                    self.details.setdefault(guest.id, set()).update(texts - {"", "Ann"})
             case events.GuestForgotten(guest=forgotten):
                 self.forgotten.add(forgotten)
 

@@ -32,7 +32,7 @@ from simulation.client_record import ClientRecord, Request
 from simulation.clients import Clients, is_simulated
 from simulation.event_model import FIRST_DAY, EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
-from simulation.guest_checks import contacts
+from simulation.guest_checks import PersonalTexts, contacts
 from simulation.simulated_payments import SimulatedPayments
 from simulation.simulated_services import SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber
@@ -82,6 +82,7 @@ class SimulatedPartition:
         self._clients = Clients(self._random, self._record)
         self._model = EventModel()
         self._bill_ids = count(1)
+        self._personal_texts = PersonalTexts()
         self._digest = blake2b(digest_size=16)
         self._subscriber_random = Random(seed + 2), self._random.choice(_RATES)
         self._billing_random = Random(seed + 3), self._random.choice(_RATES)
@@ -100,6 +101,7 @@ class SimulatedPartition:
                 (step,) = self._random.choices(list(steps), list(steps.values()))
                 self._pass_time(10 * 60 * SECOND)
                 step()
+                self._personal_texts.note(self._disk.guests)
             self._settle()
             while self._billing.settle_payments():
                 self._ask_for_saga()
@@ -325,11 +327,8 @@ class SimulatedPartition:
             for (guest, _), kept in stored.guests.items():
                 if guest in self._model.forgotten and kept.guest.details is not None:
                     yield f"{name} has details of guest {guest}, who is forgotten"
-        letters = repr(self._notifications.contents())
-        for guest in self._model.forgotten:
-            for text in sorted(self._model.details.get(guest, ())):
-                if f"{text}'" in letters or f"{text}\\x" in letters:
-                    yield f"notifications has {text!r} of guest {guest}, who is forgotten"
+        for guest, text in self._personal_texts.left_of(self._model.forgotten, self._notifications.contents()):
+            yield f"notifications has {text!r} of guest {guest}, who is forgotten"
 
 
 def _needless_refusals(requests: Sequence[Request], answers: Sequence[Result], now: int) -> Iterator[str]:

@@ -279,6 +279,11 @@ def test_a_reminder_that_was_not_withdrawn_is_reported(monkeypatch: pytest.Monke
     assert is_reported("but was withdrawn (P5)")
 
 
+def test_a_letter_that_keeps_a_forgotten_guest_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_handler, "forgotten", lambda booking: booking)
+    assert is_reported("notifications has")
+
+
 @pytest.mark.parametrize("step", ["paid", "_not_confirmed"])
 def test_a_saga_that_forgets_a_step_is_reported(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def forgets(*_: Any) -> None:
