@@ -72,8 +72,8 @@ def make_installation(folder: Path, name: str | None, partitions: int | None) ->
 
 
 def write_new_timeline(folder: Path, installation: Installation) -> Installation:
-    """Replaces the file of this installation by one with a new timeline, and returns this installation. Nobody else
-    uses the folder. Returns when the file is on disk. Raises OSError."""
+    """Replaces the file of this installation by one with a new timeline, and returns this installation, when
+    the file is on disk. To be called under the lock of the folder. Raises OSError."""
     begun = msgspec.structs.replace(installation, timeline=random_id())
     replace_file(folder / FILE_NAME, _content(begun))
     sync_folder(folder)

@@ -62,6 +62,6 @@ def read_changes(database: Path) -> int:
 
 
 def accept_changes(database: Path, file: Path) -> None:
-    """Replaces the file by one with the number of changes that the database has had. Both are used by nobody else.
-    Raises OSError."""
+    """Replaces the file by one with the number of changes that the database has had. To be called under the
+    lock of their folder. Raises OSError."""
     replace_file(file, _TEXT % read_changes(database))

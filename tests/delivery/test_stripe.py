@@ -64,10 +64,10 @@ class Guest:
     def paid(self) -> Any:
         return self.gateway.get(f"{self.path}/folio").json["paid"]
 
-    def notify(self, kind: str, told: dict[str, Any], **event: Any) -> Any:
+    def notify(self, kind: str, resource: dict[str, Any], **event: Any) -> Any:
         """Stripe reports something, twice; the reply."""
         at = self.gateway.clock() // 1_000_000
-        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": told}} | event, at)
+        body, headers = signed({"id": "evt_1", "type": kind, "data": {"object": resource}} | event, at)
         replies = [self.gateway.post(NOTIFICATIONS, body, headers=headers) for _ in range(2)]
         assert [reply.status for reply in replies] == [200, 200], replies
         return replies[0].json
