@@ -62,6 +62,17 @@ def test_a_store_that_was_closed_beside_a_reader_is_still_erasing_when_it_is_ope
         assert (store.is_erasing, has_name(tmp_path)) == (False, False)
 
 
+async def begun(erasing: "asyncio.Task[None]", store: NotificationStore) -> None:
+    """Wait until the file is being rewritten, which locks it."""
+    while not erasing.done():
+        try:
+            store.check_lock()
+        except JournalLocked:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the file was rewritten before it was looked at")
+
+
 async def erase_another(store: NotificationStore) -> int:
     """Erases another guest as soon as the file is no longer locked; how often it was."""
     for tries in range(1_000_000):
@@ -77,7 +88,7 @@ async def erase_another(store: NotificationStore) -> int:
 def test_the_event_loop_goes_on_while_a_file_is_rewritten_and_who_is_erased_meanwhile_is_erased(tmp_path: Path) -> None:
     async def erase(store: NotificationStore) -> int:
         erasing = asyncio.create_task(store.finish_erasing())
-        await asyncio.sleep(0.02)
+        await begun(erasing, store)
         tries = await erase_another(store)
         await erasing
         assert store.is_erasing
@@ -107,7 +118,7 @@ def test_a_stop_ends_the_rewriting_of_a_file(tmp_path: Path) -> None:
             store.outbox.store(ERASING)
             before = version()
             erasing = asyncio.create_task(store.finish_erasing())
-            await asyncio.sleep(0.05)
+            await begun(erasing, store)
             erasing.cancel()
         return before
 
